@@ -1,0 +1,1 @@
+//! Synthetic Segment page views: seeded, of any size, with every awkward case.

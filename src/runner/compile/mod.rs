@@ -1,0 +1,285 @@
+//! [`Project`] -> [`Dag`]: Jinja rendered, references resolved, configuration typed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
+use crate::runner::project::{
+    DataTest, ModelFile, Project, Properties, SeedFile, SourceTable, TextFile, UnitTest,
+};
+
+/// dbt's unique id: `model.<project>.<name>`, `seed.…`, `source.<project>.<source>.<table>`,
+/// `test.<project>.<test name>[.<hash>]`, `unit_test.<project>.<model>.<name>`.
+pub type NodeId = Arc<str>;
+
+/// The catalog that holds source tables: `source('a', 'b')` is `"source"."a"."b"`.
+pub const SOURCE_CATALOG: &str = "source";
+
+/// A name that SQL can use: `"catalog"."schema"."name"`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Relation {
+    /// The project's name for models and seeds, [`SOURCE_CATALOG`] for sources.
+    pub catalog: String,
+    /// For models and seeds: the configured `schema`, else the first folder below the model
+    /// path, else the target's schema. For sources: the source's name.
+    pub schema: String,
+    /// `alias`, else the node's name.
+    pub name: String,
+}
+
+/// How a model's rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Materialized {
+    /// Nothing is written; readers run its SQL.
+    View,
+    /// As a view, but only models can see it.
+    Ephemeral,
+    /// A committed Delta Lake table, rebuilt whole.
+    Table,
+    /// A committed Delta Lake table, updated by key.
+    Incremental,
+    /// A plain Parquet, CSV or JSON export.
+    External,
+    /// A committed Delta Lake table read from a CSV file of the project.
+    Seed,
+}
+
+/// Configuration of a node, typed, with dbt's names and defaults.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// `enabled`.
+    pub enabled: bool,
+    /// `materialized`; for tests it says nothing.
+    pub materialized: Materialized,
+    /// `tags`, sorted, without repetition.
+    pub tags: Vec<String>,
+    /// `unique_key`, one or several columns.
+    pub unique_key: Vec<String>,
+    /// `incremental_strategy`.
+    pub incremental_strategy: Option<String>,
+    /// `on_schema_change`.
+    pub on_schema_change: Option<String>,
+    /// `full_refresh: false` shields a model from `--full-refresh`.
+    pub full_refresh: Option<bool>,
+    /// `external`: `location`, default `<target location>/<name>.<format>`, as written.
+    pub location: Option<String>,
+    /// `external`: `format` (parquet, csv, json). Default: by the location's ending, else parquet.
+    pub format: Option<String>,
+    /// `external`: `partition_by` columns.
+    pub partition_by: Vec<String>,
+    /// Seeds: `column_types`.
+    pub column_types: BTreeMap<String, String>,
+    /// Seeds: `delimiter`.
+    pub delimiter: Option<char>,
+    /// Tests: `where`.
+    pub where_: Option<String>,
+    /// Tests: `severity: warn` (the default is error).
+    pub warn_only: bool,
+    /// Tests: `warn_if`, default `!= 0`.
+    pub warn_if: Option<String>,
+    /// Tests: `error_if`, default `!= 0`.
+    pub error_if: Option<String>,
+    /// Tests: `limit`.
+    pub limit: Option<u64>,
+    /// Everything as merged, for the manifest and `config.get`.
+    pub raw: Map<String, Value>,
+}
+
+/// What a node is, with what only such a node has.
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    /// A SQL model.
+    Model,
+    /// A CSV seed.
+    Seed(Arc<SeedFile>),
+    /// A table of a source, its location rendered.
+    Source(Arc<ResolvedSource>),
+    /// A generic test on `attached` (the tested node).
+    DataTest {
+        /// The test as written.
+        test: Arc<DataTest>,
+        /// The node it tests.
+        attached: NodeId,
+    },
+    /// A singular test: a query that must return no row.
+    SingularTest,
+    /// A unit test of `model`. Its compiled SQL is the model's, with every input replaced.
+    UnitTest {
+        /// The test as written.
+        test: Arc<UnitTest>,
+        /// The model under test.
+        model: NodeId,
+        /// For each input: the relation as it is named in the compiled SQL, and its rows.
+        given: Vec<(Relation, usize)>,
+    },
+}
+
+/// A source table with its location rendered.
+#[derive(Debug, Clone)]
+pub struct ResolvedSource {
+    /// As written.
+    pub table: SourceTable,
+    /// A URL, an absolute path or an absolute glob; `None` if the project names none.
+    pub location: Option<String>,
+}
+
+/// SQL after Jinja, and the way back to the source.
+#[derive(Debug, Clone, Default)]
+pub struct Compiled {
+    /// The SQL that runs.
+    pub sql: String,
+    /// Maps places in `sql` to the model's file.
+    pub map: SourceMap,
+}
+
+/// Maps byte offsets of rendered SQL to byte offsets of the template.
+#[derive(Debug, Clone, Default)]
+pub struct SourceMap {
+    /// `(rendered start, rendered end, source start, source end)`, ascending. Inside literal
+    /// text the two run in step; inside an expression all of the rendered range maps to the
+    /// whole source range.
+    pub spans: Vec<(usize, usize, usize, usize)>,
+}
+
+/// A node of the graph.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique id.
+    pub id: NodeId,
+    /// Name.
+    pub name: String,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Fully qualified name, for selection and configuration.
+    pub fqn: Vec<String>,
+    /// The file it is written in (the property file for sources and generic tests).
+    pub file: Option<TextFile>,
+    /// Typed configuration.
+    pub config: NodeConfig,
+    /// Description, columns, tests.
+    pub properties: Properties,
+    /// Its name in SQL; `None` for tests.
+    pub relation: Option<Relation>,
+    /// The SQL with its Jinja; empty for seeds and sources.
+    pub raw_code: Arc<str>,
+    /// The SQL that runs; empty for seeds and sources.
+    pub compiled: Compiled,
+    /// The nodes it reads, sorted.
+    pub depends_on: Vec<NodeId>,
+    /// Lower-case hex SHA-256 of the file.
+    pub checksum: String,
+}
+
+/// The compiled project.
+#[derive(Debug, Clone)]
+pub struct Dag {
+    /// The project it was compiled from.
+    pub project: Arc<Project>,
+    /// Nodes in an order in which every node comes after those it reads.
+    pub nodes: Vec<Arc<Node>>,
+    /// Lines that templates logged (`{{ log('…', info=true) }}`), in order.
+    pub logs: Vec<String>,
+}
+
+/// Answers templates that ask for columns (`dbt_utils.star`, `adapter.get_columns_in_relation`).
+#[async_trait]
+pub trait SchemaResolver: Send + Sync {
+    /// Column names and SQL types of a source table, read from its files' metadata.
+    async fn source_columns(
+        &self,
+        source: &ResolvedSource,
+    ) -> Result<Vec<(String, String)>>;
+
+    /// Column names and SQL types of a compiled model or a seed. `upstream` holds every
+    /// node it can reach, compiled.
+    async fn node_columns(
+        &self,
+        node: &Node,
+        upstream: &[Arc<Node>],
+    ) -> Result<Vec<(String, String)>>;
+}
+
+/// Which tables exist, read once, so that `is_incremental()` is a pure function.
+#[derive(Debug, Clone, Default)]
+pub struct Versions {
+    /// Nodes that have a committed version and may be updated instead of rebuilt.
+    pub incremental: HashSet<NodeId>,
+}
+
+/// What [`compile`] needs beside the project.
+#[derive(Debug, Clone, Default)]
+pub struct CompileOptions {
+    /// `--full-refresh`.
+    pub full_refresh: bool,
+    /// See [`Versions`].
+    pub versions: Versions,
+    /// `run_started_at`, RFC 3339; passed in, so that compiling is pure.
+    pub run_started_at: String,
+    /// `invocation_id`.
+    pub invocation_id: String,
+    /// `flags.WHICH`: the command (`build`, `run`, …).
+    pub command: String,
+}
+
+/// Compiles the whole project.
+pub async fn compile(
+    project: Arc<Project>,
+    options: &CompileOptions,
+    schemas: &dyn SchemaResolver,
+) -> Result<Dag> {
+    let _ = (project, options, schemas);
+    Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+}
+
+/// Compiles one ad-hoc query (`show --inline`, `query`) against a compiled graph. The node's
+/// id is `sql_operation.<project>.inline_query`.
+pub async fn compile_inline(
+    dag: &Dag,
+    sql: &str,
+    options: &CompileOptions,
+    schemas: &dyn SchemaResolver,
+) -> Result<Node> {
+    let _ = (dag, sql, options, schemas);
+    Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+}
+
+/// Which nodes a command is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--select`: words of one argument are a union, commas an intersection. Empty: all.
+    pub select: Vec<String>,
+    /// `--exclude`.
+    pub exclude: Vec<String>,
+}
+
+impl Dag {
+    /// The node of that id.
+    pub fn node(&self, id: &str) -> Option<&Arc<Node>> {
+        self.nodes.iter().find(|n| &*n.id == id)
+    }
+
+    /// The nodes `selection` names, in the graph's order: names, globs, folders (a prefix of
+    /// the fqn with or without the project), `+m`, `m+`, `n+m`, `@m`, `tag:`, `path:`,
+    /// `source:`, `config.materialized:`, `resource_type:`, `test_type:`.
+    /// A word that matches nothing is an error with a suggestion; nothing left at all too
+    /// (kind `Usage`). Tests are selected with the nodes they test (dbt's eager indirect selection).
+    pub fn select(&self, selection: &Selection) -> Result<Vec<Arc<Node>>> {
+        let _ = selection;
+        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+    }
+}
+
+impl Node {
+    /// The place in the node's own file for `line` and `column` (from 1) of its compiled
+    /// SQL; `None` if the node has no file.
+    pub fn locate(&self, line: usize, column: usize, length: usize) -> Option<Location> {
+        let _ = (line, column, length);
+        None
+    }
+}
+
+#[allow(dead_code, reason = "used once compile is built")]
+fn _types(_: ModelFile) {}

@@ -1,0 +1,1 @@
+//! Generic data tests: `not_null`, `unique`, `accepted_values`, `relationships`.

@@ -1,0 +1,1 @@
+//! How a model's rows are kept: one file a materialization.
