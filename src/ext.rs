@@ -1,1 +1,84 @@
-//! ext
+//! One call installs the extension on DataFusion's own types.
+
+use async_trait::async_trait;
+use datafusion::common::Result;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
+
+use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
+
+/// Installs everything of this crate that queries need.
+///
+/// ```
+/// use datafusion::prelude::SessionContext;
+/// use datafusion_sessionize::SessionizeExt;
+///
+/// let context = SessionContext::new().with_sessionize();
+/// assert!(context.state().window_functions().contains_key("session_number"));
+/// ```
+pub trait SessionizeExt: Sized {
+    /// Adds all functions. Functions of the same name are replaced.
+    #[must_use]
+    fn with_sessionize(self) -> Self;
+}
+
+impl SessionizeExt for SessionContext {
+    fn with_sessionize(self) -> Self {
+        for function in window_functions() {
+            self.register_udwf(function.as_ref().clone());
+        }
+        for function in scalar_functions() {
+            self.register_udf(function.as_ref().clone());
+        }
+        self
+    }
+}
+
+impl SessionizeExt for SessionStateBuilder {
+    fn with_sessionize(mut self) -> Self {
+        let windows = self.window_functions().get_or_insert_default();
+        windows.extend(window_functions());
+        let scalars = self.scalar_functions().get_or_insert_default();
+        scalars.extend(scalar_functions());
+        self
+    }
+}
+
+/// SQL whose calls of this crate's window functions name their arguments freely.
+#[async_trait]
+pub trait SessionizeSqlExt {
+    /// Plans a statement like `SessionContext::sql`, but arguments of the window functions
+    /// may be named in any order and left out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> datafusion::error::Result<()> {
+    /// use datafusion::prelude::SessionContext;
+    /// use datafusion_sessionize::{SessionizeExt, SessionizeSqlExt};
+    ///
+    /// let context = SessionContext::new().with_sessionize();
+    /// let sessions = context
+    ///     .sessionize_sql(
+    ///         "SELECT session_number(t, boundary => 'more_than') OVER (ORDER BY t)
+    ///          FROM (VALUES (TIMESTAMP '2026-01-01 09:00:00')) AS events(t)",
+    ///     )
+    ///     .await?;
+    /// assert_eq!(sessions.count().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    async fn sessionize_sql(&self, sql: &str) -> Result<DataFrame>;
+}
+
+#[async_trait]
+impl SessionizeSqlExt for SessionContext {
+    async fn sessionize_sql(&self, sql: &str) -> Result<DataFrame> {
+        let state = self.state();
+        let dialect = state.config().options().sql_parser.dialect;
+        let mut statement = state.sql_to_statement(sql, &dialect)?;
+        resolve_named_arguments(&mut statement)?;
+        let plan = state.statement_to_plan(statement).await?;
+        self.execute_logical_plan(plan).await
+    }
+}

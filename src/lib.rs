@@ -15,9 +15,8 @@
 
 mod boundary;
 mod catalog;
-mod config;
 mod ext;
-mod functions;
+pub mod functions;
 mod store;
 
 #[cfg(feature = "runner")]
@@ -26,3 +25,5 @@ pub mod generate;
 pub mod runner;
 #[cfg(feature = "runner")]
 mod table;
+
+pub use ext::{SessionizeExt, SessionizeSqlExt};

@@ -1,1 +1,90 @@
-//! functions
+//! Window and scalar functions, one file each; this is their list.
+
+pub mod expr_fn;
+
+mod arguments;
+mod docs;
+mod evaluator;
+mod is_session_start;
+mod named_arguments;
+mod scalar;
+mod session_end;
+mod session_event_number;
+mod session_id;
+mod session_number;
+mod session_start;
+mod session_start_reason;
+mod surrogate_key;
+mod text;
+mod url;
+mod url_host;
+mod url_parameter;
+mod url_path;
+mod url_query;
+mod window;
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::Result;
+use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
+
+pub use docs::functions_markdown;
+pub use named_arguments::resolve_named_arguments;
+
+static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
+    [
+        session_number::session_number(),
+        session_id::session_id(),
+        session_start::session_start(),
+        session_end::session_end(),
+        session_event_number::session_event_number(),
+        is_session_start::is_session_start(),
+        session_start_reason::session_start_reason(),
+    ]
+    .into_iter()
+    .map(|function| Arc::new(WindowUDF::from(function)))
+    .collect()
+});
+
+static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    [
+        ScalarUDF::from(surrogate_key::SurrogateKey::default()),
+        ScalarUDF::from(url_host::UrlHost::default()),
+        ScalarUDF::from(url_path::UrlPath::default()),
+        ScalarUDF::from(url_query::UrlQuery::default()),
+        ScalarUDF::from(url_parameter::UrlParameter::default()),
+    ]
+    .into_iter()
+    .map(Arc::new)
+    .collect()
+});
+
+/// All window functions of this crate.
+pub fn window_functions() -> Vec<Arc<WindowUDF>> {
+    WINDOW.clone()
+}
+
+/// All scalar functions of this crate.
+pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    SCALAR.clone()
+}
+
+/// Registers every function of this crate. Functions of the same name are replaced.
+///
+/// ```
+/// use datafusion::prelude::SessionContext;
+///
+/// let mut context = SessionContext::new();
+/// datafusion_sessionize::functions::register_all(&mut context)?;
+/// # Ok::<(), datafusion::error::DataFusionError>(())
+/// ```
+pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for function in window_functions() {
+        registry.register_udwf(function)?;
+    }
+    for function in scalar_functions() {
+        registry.register_udf(function)?;
+    }
+    Ok(())
+}

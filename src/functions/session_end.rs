@@ -1,0 +1,34 @@
+//! `session_end`.
+
+use std::sync::LazyLock;
+
+use datafusion::logical_expr::Documentation;
+
+use super::docs;
+use super::window::{Kind, SessionizeFunction};
+
+static DOCUMENTATION: LazyLock<Documentation> =
+    LazyLock::new(|| docs::window(Kind::SessionEnd, DESCRIPTION, EXAMPLE));
+
+const DESCRIPTION: &str = "The time of the last event of the event's session, in the type of `t` (a date becomes a timestamp). Needs the whole partition in memory.";
+
+const EXAMPLE: &str = "\
+SELECT t, session_end(t) OVER (PARTITION BY visitor ORDER BY t) AS value
+FROM (VALUES
+  ('ada', TIMESTAMP '2026-01-01 09:00:00'),
+  ('ada', TIMESTAMP '2026-01-01 09:10:00'),
+  ('ada', TIMESTAMP '2026-01-01 09:40:00')
+) AS events(visitor, t)
+ORDER BY t;
++---------------------+---------------------+
+| t                   | value               |
++---------------------+---------------------+
+| 2026-01-01T09:00:00 | 2026-01-01T09:10:00 |
+| 2026-01-01T09:10:00 | 2026-01-01T09:10:00 |
+| 2026-01-01T09:40:00 | 2026-01-01T09:40:00 |
++---------------------+---------------------+";
+
+/// The function `session_end`.
+pub(crate) fn session_end() -> SessionizeFunction {
+    SessionizeFunction::new(Kind::SessionEnd, &DOCUMENTATION)
+}

@@ -1,0 +1,130 @@
+//! The parts of a URL, as text: nothing is decoded, and nothing that is no URL is an
+//! error.
+
+use std::borrow::Cow;
+
+/// What stands before the first `/` and the first `?` once every `android-app://`,
+/// `http://` and `https://` is removed wherever it stands, in this order.
+pub(super) fn host(url: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(url);
+    for scheme in ["android-app://", "http://", "https://"] {
+        if let Some(at) = text.find(scheme) {
+            // the usual case, a single one in front, needs no copy
+            text = match text {
+                Cow::Borrowed(text)
+                    if at == 0 && !text[scheme.len()..].contains(scheme) =>
+                {
+                    Cow::Borrowed(&text[scheme.len()..])
+                }
+                text => Cow::Owned(text.replace(scheme, "")),
+            };
+        }
+    }
+    let end = text.find('/').unwrap_or(text.len());
+    let end = text[..end].find('?').unwrap_or(end);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// The path with its leading `/`, '' if there is none; without query and fragment.
+pub(super) fn path(url: &str) -> &str {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    let after_scheme = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        None => url.strip_prefix("//").unwrap_or(url),
+    };
+    after_scheme.find('/').map_or("", |at| &after_scheme[at..])
+}
+
+/// What stands between the first `?` and the fragment, '' if there is none.
+pub(super) fn query(url: &str) -> &str {
+    let url = url.split_once('#').map_or(url, |(before, _)| before);
+    url.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// The text after the first `name=` up to the next `name=`, and of that up to `&`;
+/// `None` if empty. `pattern` is the name and its `=`.
+pub(super) fn parameter<'a>(url: &'a str, pattern: &str) -> Option<&'a str> {
+    let (_, rest) = url.split_once(pattern)?;
+    let value = rest.split_once(pattern).map_or(rest, |(value, _)| value);
+    let value = value.split_once('&').map_or(value, |(value, _)| value);
+    (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (url, expected) in [
+            ("https://shop.example/a?b", "shop.example"),
+            ("http://u:p@Shop.example.:80?x/y", "u:p@Shop.example.:80"),
+            ("android-app://com.app/x", "com.app"),
+            ("HTTPS://shop.example/", "HTTPS:"),
+            ("https://https://a.example/x", "a.example"),
+            ("a.example?u=http://b.example", "a.example"),
+            ("a.http://b.example/c", "a.b.example"),
+            // removed in order: what removing https:// leaves is not looked at again
+            ("hthttps://tp://a.example/", "http:"),
+            ("hthttp://tp://a.example/", "http:"),
+            ("/path", ""),
+            ("a.example#frag/x", "a.example#frag"),
+            ("", ""),
+        ] {
+            assert_eq!(host(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for (url, expected) in [
+            ("https://a.example/b/c?d=/e#f", "/b/c"),
+            ("https://a.example", ""),
+            ("https://a.example?x=/y", ""),
+            ("//a.example/b", "/b"),
+            ("/b", "/b"),
+            ("a.example/b", "/b"),
+            ("https://a.example/#/route", "/"),
+            ("mailto:x", ""),
+            ("", ""),
+        ] {
+            assert_eq!(path(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn queries() {
+        for (url, expected) in [
+            ("https://a.example/b?c=d&e#f", "c=d&e"),
+            ("https://a.example/b?c?d", "c?d"),
+            ("https://a.example/b#c?d", ""),
+            ("https://a.example/b?", ""),
+            ("", ""),
+        ] {
+            assert_eq!(query(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn parameters() {
+        for (url, expected) in [
+            ("?gclid=a&b", Some("a")),
+            ("?xgclid=a%20b", Some("a%20b")),
+            ("?gclid=agclid=b", Some("a")),
+            ("?gclid=&gclid=b", None),
+            ("?gclid=gclid=b", None),
+            ("?GCLID=a", None),
+            ("?gclid=a#f", Some("a#f")),
+            ("", None),
+        ] {
+            assert_eq!(parameter(url, "gclid="), expected, "{url}");
+        }
+    }
+}
