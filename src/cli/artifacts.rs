@@ -1,0 +1,168 @@
+//! Files that a command leaves in the target folder, each complete or not there.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use datafusion_sessionize::runner::compile::{Dag, Node, NodeKind};
+use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
+use datafusion_sessionize::runner::project::Project;
+use datafusion_sessionize::runner::report::{
+    Invocation, manifest_json, run_results_json,
+};
+use datafusion_sessionize::runner::run::RunResults;
+
+/// Writes `manifest.json`.
+pub(crate) fn manifest(dag: &Dag, invocation: &Invocation) -> Result<()> {
+    let path = dag.project.target_path.join("manifest.json");
+    json(&path, &manifest_json(dag, invocation))
+}
+
+/// Writes `run_results.json`.
+pub(crate) fn run_results(
+    results: &RunResults,
+    dag: &Dag,
+    invocation: &Invocation,
+) -> Result<()> {
+    let path = dag.project.target_path.join("run_results.json");
+    json(&path, &run_results_json(results, dag, invocation))
+}
+
+/// Writes the SQL of `nodes` to `compiled/<project>/<path>`.
+pub(crate) fn compiled<'a>(
+    project: &Project,
+    nodes: impl IntoIterator<Item = &'a Node>,
+) -> Result<()> {
+    for node in nodes {
+        if let Some(path) = compiled_path(project, node) {
+            whole(&path, node.compiled.sql.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn compiled_path(project: &Project, node: &Node) -> Option<PathBuf> {
+    let file = &node.file.as_ref()?.path;
+    let folder = project.target_path.join("compiled").join(&project.name);
+    match node.kind {
+        NodeKind::Model | NodeKind::SingularTest => Some(folder.join(file)),
+        NodeKind::DataTest { .. } | NodeKind::UnitTest { .. } => {
+            Some(folder.join(file).join(format!("{}.sql", node.name)))
+        }
+        NodeKind::Seed(_) | NodeKind::Source(_) => None,
+    }
+}
+
+fn json(path: &Path, value: &Value) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| {
+        let message = format!("`{}` cannot be written as JSON", path.display());
+        RunnerError::new(ErrorKind::Internal, message).with_source(e)
+    })?;
+    text.push(b'\n');
+    whole(path, &text)
+}
+
+/// Writes a file with all its folders: readers see the old one or the new one.
+pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = Replacement::create(path).and_then(|mut file| {
+        file.writer().write_all(bytes)?;
+        file.finish()
+    });
+    written.map_err(|e| cannot_write(path, e))
+}
+
+/// The error of a file that cannot be written.
+pub(crate) fn cannot_write(path: &Path, cause: io::Error) -> RunnerError {
+    let message = format!("cannot write `{}`", path.display());
+    RunnerError::new(ErrorKind::Store, message).with_source(cause)
+}
+
+/// A file that takes its name when it is finished; dropped before, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Option<io::BufWriter<fs::File>>,
+}
+
+impl Replacement {
+    /// Opens a temporary file beside `path`.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if path.is_dir() {
+            return Err(io::Error::other("a folder of that name is there"));
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let name = path.file_name().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")
+        })?;
+        let suffix = uuid::Uuid::new_v4().simple().to_string();
+        let temporary = format!(".{}.{suffix}.tmp", name.to_string_lossy());
+        let temporary = path.with_file_name(temporary);
+        let file = fs::File::create_new(&temporary)?;
+        Ok(Self {
+            path: path.to_owned(),
+            temporary,
+            file: Some(io::BufWriter::new(file)),
+        })
+    }
+
+    /// Where the bytes go.
+    pub(crate) fn writer(&mut self) -> ReplacementWriter<'_> {
+        ReplacementWriter(self)
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if let Some(mut file) = self.file.take() {
+            file.flush()?;
+            file.get_ref().sync_all()?;
+        }
+        fs::rename(&self.temporary, &self.path)
+    }
+}
+
+/// Writes to a [`Replacement`].
+#[derive(Debug)]
+pub(crate) struct ReplacementWriter<'a>(&'a mut Replacement);
+
+impl Write for ReplacementWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0.file {
+            Some(file) => file.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // After `finish` nothing of that name is there.
+        drop(fs::remove_file(&self.temporary));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a/b.txt");
+        whole(&path, b"one").expect("a folder that can be written");
+        let mut second = Replacement::create(&path)?;
+        second.writer().write_all(b"two")?;
+        drop(second);
+        assert_eq!(fs::read(&path)?, b"one");
+        assert_eq!(fs::read_dir(folder.path().join("a"))?.count(), 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! `build`, `run`, `test`, `seed`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use datafusion_sessionize::runner::compile::{
+    Dag, Materialized, Node, NodeKind, Selection,
+};
+use datafusion_sessionize::runner::error::Result;
+use datafusion_sessionize::runner::run::{self, RunContext, RunResults};
+use datafusion_sessionize::runner::schedule::{Command, Schedule, schedule};
+
+use crate::cli::args::RunArguments;
+use crate::cli::context::{Context, Workspace};
+use crate::cli::exit::Exit;
+use crate::cli::progress::{Progress, summary, title};
+use crate::cli::{artifacts, context};
+
+/// How long a run may take to notice an interrupt.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Runs `command` on the selected nodes.
+pub(crate) fn run(
+    context: &Context,
+    command: Command,
+    arguments: &RunArguments,
+) -> Result<Exit> {
+    context.block_on_to_the_end(async {
+        let prepared = async {
+            let workspace = context
+                .workspace(name(command), arguments.full_refresh)
+                .await?;
+            let dag = Arc::clone(&workspace.dag);
+            let selection = Selection::from(&arguments.selection);
+            Ok((workspace, schedule(dag, command, &selection)?))
+        };
+        let (workspace, schedule) = tokio::select! {
+            biased;
+            () = context.interrupt.triggered() => return Err(context::interrupted()),
+            prepared = prepared => prepared?,
+        };
+        if arguments.dry_run {
+            dry_run(context, &workspace, &schedule);
+            return Ok(Exit::Ok);
+        }
+        execute(context, workspace, schedule, arguments).await
+    })
+}
+
+async fn execute(
+    context: &Context,
+    workspace: Workspace,
+    schedule: Schedule,
+    arguments: &RunArguments,
+) -> Result<Exit> {
+    let which = name(schedule.command);
+    let invocation = context.invocation(
+        which,
+        json!({
+            "select": arguments.selection.select,
+            "exclude": arguments.selection.exclude,
+            "full_refresh": arguments.full_refresh,
+            "fail_fast": arguments.fail_fast,
+        }),
+    );
+    let Workspace {
+        project,
+        dag,
+        engine,
+        ..
+    } = workspace;
+    artifacts::manifest(&dag, &invocation)?;
+    artifacts::compiled(&project, schedule.tasks.iter().map(|t| &*t.node))?;
+    let run_context = RunContext {
+        run_id: context.run_id.clone(),
+        started_at: context.started_at,
+        threads: project.target.threads,
+        fail_fast: arguments.fail_fast,
+        cancelled: context.interrupt.receiver(),
+    };
+    let observer = Arc::new(Progress::new(Arc::clone(&context.printer)));
+    let running = Box::pin(run::run(schedule, engine, run_context, observer));
+    let results = tokio::select! {
+        results = running => results,
+        () = overdue(context) => nothing_known(),
+    };
+    let invocation = context.invocation(which, invocation.args);
+    artifacts::run_results(&results, &dag, &invocation)?;
+    summary(&context.printer, &results);
+    if results.interrupted {
+        return Err(context::interrupted());
+    }
+    Ok(Exit::of_results(&results))
+}
+
+/// Ends when a run should have noticed the interrupt.
+async fn overdue(context: &Context) {
+    context.interrupt.triggered().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// What is known of a run that did not stop in time.
+fn nothing_known() -> RunResults {
+    RunResults {
+        results: Vec::new(),
+        elapsed: Duration::ZERO,
+        interrupted: true,
+    }
+}
+
+/// Prints what the schedule reads and writes.
+fn dry_run(context: &Context, workspace: &Workspace, schedule: &Schedule) {
+    let printer = &context.printer;
+    for task in &schedule.tasks {
+        let mut text = title(&task.node);
+        let reads: Vec<String> = task
+            .node
+            .depends_on
+            .iter()
+            .filter_map(|id| workspace.dag.node(id))
+            .map(|node| reads(node))
+            .collect();
+        if let NodeKind::Seed(seed) = &task.node.kind {
+            text.push_str(&format!("\n  reads  {}", seed.path.display()));
+        }
+        for line in reads {
+            text.push_str(&format!("\n  reads  {line}"));
+        }
+        if let Some(line) = writes(&workspace.dag, &task.node) {
+            text.push_str(&format!("\n  writes {line}"));
+        }
+        printer.result(&text);
+    }
+    printer.note("nothing was read or written: this was a dry run");
+}
+
+fn reads(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Source(source) => {
+            let location = source.location.as_deref().unwrap_or("no location");
+            format!("{} ({location})", title(node))
+        }
+        _ => title(node),
+    }
+}
+
+fn writes(dag: &Dag, node: &Node) -> Option<String> {
+    let relation = node.relation.as_ref()?;
+    let location = dag.project.target.location.trim_end_matches('/');
+    let table = || Some(format!("{location}/{}/{}", relation.schema, relation.name));
+    match (&node.kind, node.config.materialized) {
+        (NodeKind::Seed(_), _) => table(),
+        (NodeKind::Model, Materialized::Table | Materialized::Incremental) => table(),
+        (NodeKind::Model, Materialized::External) => {
+            let format = node.config.format.as_deref().unwrap_or("parquet");
+            let default = || format!("{location}/{}.{format}", relation.name);
+            Some(node.config.location.clone().unwrap_or_else(default))
+        }
+        _ => None,
+    }
+}
+
+fn name(command: Command) -> &'static str {
+    match command {
+        Command::Build => "build",
+        Command::Run => "run",
+        Command::Test => "test",
+        Command::Seed => "seed",
+    }
+}

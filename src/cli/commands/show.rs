@@ -1,0 +1,86 @@
+//! `show`.
+
+use std::sync::Arc;
+
+use datafusion_sessionize::runner::compile::{Dag, Node, NodeKind, Selection};
+use datafusion_sessionize::runner::error::Result;
+
+use super::{query, usage};
+use crate::cli::args::ShowArguments;
+use crate::cli::context::{Context, Workspace};
+use crate::cli::exit::Exit;
+use crate::cli::output;
+
+/// Prints rows of a node's table, or of an inline query.
+pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit> {
+    output::check(&arguments.output)?;
+    let limit = usize::try_from(arguments.limit).ok();
+    context.block_on(async {
+        let workspace = context.workspace("show", false).await?;
+        let stream = match (&arguments.inline, arguments.model(), limit) {
+            (Some(sql), _, None) => query::stream(&workspace, sql).await?,
+            (Some(sql), _, Some(limit)) => {
+                let sql = sql.trim().trim_end_matches(';');
+                let sql = format!("select * from (\n{sql}\n) limit {limit}");
+                query::stream(&workspace, &sql).await?
+            }
+            (None, Some(name), _) => read(&workspace, name, limit).await?,
+            (None, None, _) => {
+                let message = "`show` needs a model, or SQL in `--inline`";
+                return Err(
+                    usage(message).with_hint("for example `sessionize show sessions`")
+                );
+            }
+        };
+        output::write(context, stream, &arguments.output).await?;
+        Ok(Exit::Ok)
+    })
+}
+
+impl ShowArguments {
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref().or(self.select.as_deref())
+    }
+}
+
+async fn read(
+    workspace: &Workspace,
+    name: &str,
+    limit: Option<usize>,
+) -> Result<datafusion::execution::SendableRecordBatchStream> {
+    let node = find(&workspace.dag, name)?;
+    workspace.engine.read(&node, limit).await
+}
+
+/// The one model, seed or source table that `name` selects.
+fn find(dag: &Dag, name: &str) -> Result<Arc<Node>> {
+    let selection = Selection {
+        select: vec![name.to_owned()],
+        exclude: Vec::new(),
+    };
+    let mut nodes: Vec<Arc<Node>> = dag
+        .select(&selection)?
+        .into_iter()
+        .filter(|n| {
+            matches!(
+                n.kind,
+                NodeKind::Model | NodeKind::Seed(_) | NodeKind::Source(_)
+            )
+        })
+        .collect();
+    match (nodes.pop(), nodes.is_empty()) {
+        (Some(node), true) => Ok(node),
+        (None, _) => Err(usage(format!("`{name}` has no rows of its own"))
+            .with_hint("name a model, a seed or a source table")),
+        (Some(last), false) => {
+            let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+            let names = names.join("`, `");
+            let message = format!(
+                "`{name}` selects {} tables, expected one: `{names}`, `{}`",
+                nodes.len() + 1,
+                last.name
+            );
+            Err(usage(message))
+        }
+    }
+}
