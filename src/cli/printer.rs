@@ -76,11 +76,6 @@ impl Printer {
         io::stdout().is_terminal()
     }
 
-    /// Whether stderr takes colours.
-    pub(crate) fn colored(&self) -> bool {
-        self.colored
-    }
-
     /// Prints a result: `text` and a line end on stdout.
     pub(crate) fn result(&self, text: &str) {
         self.suspended(|| {

@@ -221,7 +221,8 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{text} {noun}{plural}")
 }
 
-fn bytes(number: u64) -> String {
+/// `999 B`, `84.1 kB`.
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if number < 1000 {
         return format!("{number} B");

@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context, arguments: &CleanArguments) -> Result<Exit>
     sources.extend(project.models.iter().map(|m| m.file.path.as_path()));
     sources.extend(project.seeds.iter().map(|s| s.path.as_path()));
     sources.extend(project.macros.iter().map(|m| m.path.as_path()));
-    sources.extend(project.singular_tests.iter().map(|t| t.path.as_path()));
+    sources.extend(project.singular_tests.iter().map(|t| t.file.path.as_path()));
     let sources: Vec<PathBuf> = sources.iter().map(|s| project.root.join(s)).collect();
     for folder in &folders {
         check(&project.root, folder, &sources)?;
