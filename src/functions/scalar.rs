@@ -77,8 +77,7 @@ where
     Ok(ColumnarValue::Array(array))
 }
 
-/// The types of arguments that must be text. `coerce_types` ignores the error and
-/// `return_type` raises it: there it reaches the user without a frame around it.
+/// The types of arguments that must be text.
 pub(super) fn coerce_texts(
     function: &str,
     names: &[&str],

@@ -53,12 +53,10 @@ impl ScalarUDFImpl for UrlQuery {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let coerced = scalar::coerce_texts(self.name(), &ARGUMENTS, given);
-        Ok(coerced.unwrap_or_else(|_| given.to_vec()))
+        scalar::coerce_texts(self.name(), &ARGUMENTS, given)
     }
 
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        scalar::coerce_texts(self.name(), &ARGUMENTS, given)?;
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::Utf8)
     }
 

@@ -1,14 +1,25 @@
 //! Where plans execute. The only builder of a `SessionContext`.
 
-use std::sync::Arc;
+mod places;
+mod schemas;
+mod session;
+mod sql;
+mod sql_error;
 
-use async_trait::async_trait;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::DataFusionError;
+use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::catalog::ProjectCatalog;
-use crate::runner::compile::{Dag, Node, ResolvedSource, SchemaResolver};
+use crate::catalog::{CatalogEntry, ProjectCatalog};
+use crate::runner::compile::{
+    Dag, Materialized, Node, NodeKind, Relation, SOURCE_CATALOG,
+};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::materialization::{execution_error, read_seed};
 use crate::runner::project::Project;
 use crate::store::Stores;
 
@@ -28,6 +39,7 @@ pub struct Engine {
     catalog: ProjectCatalog,
     stores: Stores,
     project: Arc<Project>,
+    relations: Arc<RwLock<Vec<Relation>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -41,54 +53,208 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine for `project`. No table is opened yet.
     pub fn try_new(project: Arc<Project>, options: &EngineOptions) -> Result<Self> {
-        let _ = options;
-        Ok(Self {
-            context: SessionContext::new(),
-            catalog: ProjectCatalog::default(),
-            stores: Stores::default(),
+        let stores = Stores {
+            settings: project.env.clone(),
+            ..Stores::default()
+        };
+        let engine = Self {
+            context: session::context(options)?,
+            catalog: ProjectCatalog::new(stores.clone()),
+            stores,
             project,
-        })
+            relations: Arc::default(),
+        };
+        engine.open_store(&engine.target_location()?)?;
+        Ok(engine)
     }
 
     /// Makes every model, seed and source of `dag` readable under its relation: views by
     /// their SQL, tables at their newest committed version.
     pub fn register(&self, dag: &Dag) -> Result<()> {
-        let _ = (dag, &self.catalog, &self.stores, &self.project, &self.context);
+        for node in &dag.nodes {
+            self.insert(node)?;
+        }
+        self.catalog
+            .register(&self.context, &self.project.name)
+            .map_err(execution_error)
+    }
+
+    /// Makes the newest state of `node` readable, after it was built.
+    pub(crate) fn refresh(&self, node: &Node) -> Result<()> {
+        self.insert(node)
+    }
+
+    fn insert(&self, node: &Node) -> Result<()> {
+        let (Some(relation), Some(entry)) = (&node.relation, self.entry(node)?) else {
+            return Ok(());
+        };
+        self.catalog
+            .insert(&relation.catalog, &relation.schema, &relation.name, entry);
+        let mut known = self
+            .relations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(relation) {
+            known.push(relation.clone());
+        }
         Ok(())
+    }
+
+    /// What stands behind the relation of `node`; nothing for tests.
+    fn entry(&self, node: &Node) -> Result<Option<CatalogEntry>> {
+        match &node.kind {
+            NodeKind::Source(source) => self.source_entry(source).map(Some),
+            NodeKind::Seed(_) => Ok(Some(CatalogEntry::Committed(self.table(node)?))),
+            NodeKind::Model => match node.config.materialized {
+                Materialized::View | Materialized::Ephemeral => {
+                    Ok(Some(CatalogEntry::View(node.compiled.sql.clone())))
+                }
+                Materialized::External => {
+                    Ok(Some(CatalogEntry::Lake(self.export_lake(node)?)))
+                }
+                Materialized::Table | Materialized::Incremental | Materialized::Seed => {
+                    Ok(Some(CatalogEntry::Committed(self.table(node)?)))
+                }
+            },
+            NodeKind::DataTest { .. }
+            | NodeKind::SingularTest
+            | NodeKind::UnitTest { .. } => Ok(None),
+        }
     }
 
     /// Runs the compiled SQL of an inline node (see `compile_inline`) or of a model.
     /// Errors of the SQL carry the place in the node's own file.
     pub async fn query(&self, node: &Node) -> Result<SendableRecordBatchStream> {
-        let _ = node;
-        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+        let rows = self.plan(node).await?;
+        rows.execute_stream().await.map_err(execution_error)
     }
 
     /// Reads the *table* of a node (a view is run), for `show`.
-    pub async fn read(&self, node: &Node, limit: Option<usize>) -> Result<SendableRecordBatchStream> {
-        let _ = (node, limit);
-        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+    pub async fn read(
+        &self,
+        node: &Node,
+        limit: Option<usize>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = match &node.relation {
+            Some(relation) if node.config.materialized != Materialized::Ephemeral => {
+                let sql = format!("select * from {}", quoted(relation));
+                let planned = sql::plan(&self.context, &sql, false).await;
+                planned.map_err(execution_error)?
+            }
+            _ => self.plan(node).await?,
+        };
+        let rows = rows.limit(0, limit).map_err(execution_error)?;
+        rows.execute_stream().await.map_err(execution_error)
+    }
+
+    /// The rows of `node`, planned and not run: its compiled SQL, or a seed's file.
+    pub async fn plan(&self, node: &Node) -> Result<DataFrame> {
+        if let NodeKind::Seed(_) = &node.kind {
+            let (schema, batches) = self.seed_rows(node).await?;
+            let table = MemTable::try_new(schema, vec![batches]);
+            return table
+                .and_then(|t| self.context.read_table(Arc::new(t)))
+                .map_err(execution_error);
+        }
+        self.plan_in(&self.context, node).await
+    }
+
+    /// As [`Self::plan`] for SQL, in another context of this engine.
+    pub(crate) async fn plan_in(
+        &self,
+        context: &SessionContext,
+        node: &Node,
+    ) -> Result<DataFrame> {
+        let inline = node.id.starts_with("sql_operation.");
+        let planned = sql::plan(context, &node.compiled.sql, inline).await;
+        planned.map_err(|e| sql_error::located(e, node, &self.known_relations()))
+    }
+
+    async fn seed_rows(
+        &self,
+        node: &Node,
+    ) -> Result<(SchemaRef, Vec<datafusion::arrow::array::RecordBatch>)> {
+        let NodeKind::Seed(seed) = &node.kind else {
+            let message = format!("`{}` is no seed", node.name);
+            return Err(RunnerError::new(ErrorKind::Internal, message));
+        };
+        let read = tokio::fs::read_to_string(&seed.absolute_path).await;
+        let text = read.map_err(|e| {
+            let message = format!("seed `{}`: {e}", seed.path.display());
+            RunnerError::new(ErrorKind::Project, message).with_source(e)
+        })?;
+        let mut types = std::collections::BTreeMap::new();
+        for (column, sql) in &node.config.column_types {
+            types.insert(column.clone(), self.data_type(sql).await?);
+        }
+        let delimiter = node.config.delimiter.unwrap_or(',');
+        let batch = read_seed(&seed.path, &text, delimiter, &types)?;
+        Ok((batch.schema(), vec![batch]))
+    }
+
+    /// The Arrow type of a SQL type (`varchar`, `decimal(10, 2)`).
+    pub(crate) async fn data_type(&self, sql_type: &str) -> Result<DataType> {
+        let sql = format!("select cast(null as {sql_type}) as value");
+        let planned = sql::plan(&self.context, &sql, false).await;
+        let rows = planned.map_err(|e: DataFusionError| {
+            let message = format!("`{sql_type}` is not a type that is known");
+            RunnerError::new(ErrorKind::Project, message).with_source(e)
+        })?;
+        Ok(rows.schema().field(0).data_type().clone())
+    }
+
+    /// A context with the same functions, settings and memory, and nothing but the entries
+    /// of `catalog` to read.
+    pub(crate) fn context_over(
+        &self,
+        catalog: &ProjectCatalog,
+    ) -> Result<SessionContext> {
+        let context = session::sibling(&self.context);
+        catalog
+            .register(&context, &self.project.name)
+            .map_err(execution_error)?;
+        Ok(context)
+    }
+
+    /// An empty catalog that opens files through the engine's stores.
+    pub(crate) fn empty_catalog(&self) -> ProjectCatalog {
+        ProjectCatalog::new(self.stores.clone())
+    }
+
+    fn known_relations(&self) -> Vec<Relation> {
+        let known = self
+            .relations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.clone()
     }
 
     /// The context, for embedders.
     pub fn context(&self) -> &SessionContext {
         &self.context
     }
+
+    /// The stores, for materializations.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
 }
 
-#[async_trait]
-impl SchemaResolver for Engine {
-    async fn source_columns(&self, source: &ResolvedSource) -> Result<Vec<(String, String)>> {
-        let _ = source;
-        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
-    }
+/// `"catalog"."schema"."name"`.
+pub(crate) fn quoted(relation: &Relation) -> String {
+    let quote = |s: &str| format!("\"{}\"", s.replace('"', "\"\""));
+    format!(
+        "{}.{}.{}",
+        quote(&relation.catalog),
+        quote(&relation.schema),
+        quote(&relation.name)
+    )
+}
 
-    async fn node_columns(
-        &self,
-        node: &Node,
-        upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>> {
-        let _ = (node, upstream);
-        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+/// How a person calls a relation: `source.segment.pages`, `segment.sessions`.
+fn spoken(relation: &Relation) -> String {
+    if relation.catalog == SOURCE_CATALOG {
+        return format!("{SOURCE_CATALOG}.{}.{}", relation.schema, relation.name);
     }
+    format!("{}.{}", relation.schema, relation.name)
 }

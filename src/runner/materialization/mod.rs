@@ -1,1 +1,122 @@
 //! How a model's rows are kept: one file a materialization.
+//!
+//! A materialization gets planned rows ([`Job`]) and keeps them. Nothing it writes can be
+//! seen before all of it is written; dropping [`Materialization::build`] leaves what was
+//! there before.
+
+mod csv;
+mod ephemeral;
+mod external;
+mod failure;
+mod incremental;
+mod seed;
+mod table;
+mod view;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::prelude::DataFrame;
+use url::Url;
+
+use crate::runner::compile::{Materialized, Node};
+use crate::runner::error::Result;
+use crate::store::Stores;
+use crate::table::Table;
+
+pub(crate) use csv::{CsvTable, parse_csv};
+pub(crate) use external::{export_format, export_name};
+pub(crate) use failure::{clean_message, execution_error};
+pub(crate) use seed::read_seed;
+
+/// Hears how many rows have been written so far.
+pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// A node's rows, planned, and where they go.
+#[derive(Clone)]
+pub struct Job {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Its rows.
+    pub rows: DataFrame,
+    /// The committed table of the node; used by the materializations that commit.
+    pub(crate) table: Table,
+    /// Where an export goes; used by `external`.
+    pub location: Url,
+    /// Opens the stores of an export.
+    pub(crate) stores: Stores,
+    /// `invocation_id`; part of the names of temporary files and kept in the commit.
+    pub run_id: String,
+    /// Hears of progress.
+    pub progress: Progress,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("node", &self.node.id)
+            .field("location", &self.location.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Built {
+    /// Rows written; `None` where nothing is.
+    pub rows: Option<u64>,
+    /// Bytes written; `None` where nothing is or the writer does not say.
+    pub bytes: Option<u64>,
+    /// One line for the user.
+    pub message: Option<String>,
+}
+
+/// One way to keep rows.
+#[async_trait]
+pub trait Materialization: fmt::Debug + Send + Sync {
+    /// The configuration that asks for it.
+    fn kind(&self) -> Materialized;
+
+    /// The word for progress lines (`created table model …`).
+    fn word(&self) -> &'static str;
+
+    /// Keeps the rows of `job`.
+    async fn build(&self, job: &Job) -> Result<Built>;
+}
+
+/// Every materialization.
+static ALL: [&dyn Materialization; 6] = [
+    &view::View,
+    &ephemeral::Ephemeral,
+    &table::TableModel,
+    &incremental::Incremental,
+    &external::External,
+    &seed::Seed,
+];
+
+/// The materialization of that kind; `view` builds nothing and stands in for none.
+pub fn materialization(kind: Materialized) -> &'static dyn Materialization {
+    ALL.into_iter()
+        .find(|m| m.kind() == kind)
+        .unwrap_or(&view::View)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_materialization() {
+        for kind in [
+            Materialized::View,
+            Materialized::Ephemeral,
+            Materialized::Table,
+            Materialized::Incremental,
+            Materialized::External,
+            Materialized::Seed,
+        ] {
+            assert_eq!(materialization(kind).kind(), kind);
+        }
+    }
+}

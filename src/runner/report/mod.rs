@@ -1,10 +1,17 @@
 //! RunResults -> text and JSON. Formatting only: everything here returns strings.
 
+mod artifacts;
+mod graph;
+mod lines;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::runner::compile::Dag;
-use crate::runner::run::RunResults;
+pub use artifacts::{manifest_json, run_results_json};
+pub use graph::{graph_mermaid, graph_text};
+pub use lines::{
+    Totals, log_line, result_line, result_log, start_line, summary_line, summary_log,
+};
 
 /// What artifacts say of the invocation.
 #[derive(Debug, Clone)]
@@ -15,16 +22,4 @@ pub struct Invocation {
     pub generated_at: DateTime<Utc>,
     /// The command's arguments, for `run_results.json`.
     pub args: Value,
-}
-
-/// `run_results.json` in dbt's published schema v6.
-pub fn run_results_json(results: &RunResults, dag: &Dag, invocation: &Invocation) -> Value {
-    let _ = (results, dag, invocation);
-    Value::Null
-}
-
-/// `manifest.json` in dbt's published schema v12.
-pub fn manifest_json(dag: &Dag, invocation: &Invocation) -> Value {
-    let _ = (dag, invocation);
-    Value::Null
 }

@@ -1,5 +1,11 @@
 //! Schedule -> [`RunResults`]: workers, cancellation, commits.
 
+mod data_test;
+mod given;
+mod task;
+mod unit_test;
+mod workers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,10 +100,7 @@ pub async fn run(
     context: RunContext,
     observer: Arc<dyn RunObserver>,
 ) -> RunResults {
-    let _ = (schedule, engine, context, observer);
-    RunResults {
-        results: Vec::new(),
-        elapsed: Duration::ZERO,
-        interrupted: false,
-    }
+    workers::Workers::new(schedule, engine, context, observer)
+        .work()
+        .await
 }

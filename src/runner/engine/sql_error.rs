@@ -1,0 +1,240 @@
+//! Errors of SQL, at their place in the model's own file.
+
+use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
+
+use super::spoken;
+use crate::runner::compile::{Node, Relation};
+use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
+use crate::runner::materialization::clean_message;
+
+/// A place in compiled SQL: line, column, length.
+type Place = (usize, usize, usize);
+
+/// `error` of the compiled SQL of `node`, with place and hint as far as they are known.
+pub(super) fn located(
+    error: DataFusionError,
+    node: &Node,
+    relations: &[Relation],
+) -> RunnerError {
+    let found = first(&error);
+    let (message, hint) = describe(found, relations);
+    let place = diagnostic(&error)
+        .and_then(span)
+        .or_else(|| parser_place(&message))
+        .or_else(|| named_place(&message, &node.compiled.sql));
+    let message = without_place(&message);
+    let mut located = RunnerError::new(kind(found), message);
+    if let Some(place) = place.and_then(|(l, c, n)| node.locate(l, c, n)) {
+        located = located.with_location(place);
+    }
+    if let Some(hint) = hint {
+        located = located.with_hint(hint);
+    }
+    located.with_source(error)
+}
+
+fn kind(error: &DataFusionError) -> ErrorKind {
+    match error {
+        DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::Execution(_)
+        | DataFusionError::External(_) => ErrorKind::Source,
+        DataFusionError::Internal(_) => ErrorKind::Internal,
+        _ => ErrorKind::Sql,
+    }
+}
+
+/// The first error of a collection, without the wrappers around it.
+fn first(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Collection(errors) => errors.first().map_or(error, first),
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => {
+            first(inner)
+        }
+        DataFusionError::Shared(inner) => first(inner),
+        other => other,
+    }
+}
+
+/// The first diagnostic with a place, anywhere in the chain.
+fn diagnostic(error: &DataFusionError) -> Option<&Diagnostic> {
+    match error {
+        DataFusionError::Diagnostic(found, inner) => {
+            found.span.map(|_| &**found).or_else(|| diagnostic(inner))
+        }
+        DataFusionError::Collection(errors) => errors.iter().find_map(diagnostic),
+        DataFusionError::Context(_, inner) => diagnostic(inner),
+        DataFusionError::Shared(inner) => diagnostic(inner),
+        _ => None,
+    }
+}
+
+fn span(diagnostic: &Diagnostic) -> Option<Place> {
+    let span = diagnostic.span?;
+    let length = if span.start.line == span.end.line {
+        span.end.column.saturating_sub(span.start.column).max(1)
+    } else {
+        1
+    };
+    let number = |n: u64| usize::try_from(n).ok();
+    Some((
+        number(span.start.line)?,
+        number(span.start.column)?,
+        number(length)?,
+    ))
+}
+
+/// Message and hint.
+fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<String>) {
+    if let DataFusionError::SchemaError(schema, _) = error {
+        if let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = &**schema
+        {
+            let mut names: Vec<&str> = valid_fields.iter().map(|f| f.name()).collect();
+            names.dedup();
+            let mut message = format!("there is no column `{}`", field.flat_name());
+            if !names.is_empty() {
+                message.push_str(&format!("; found {}", listed(&names)));
+            }
+            return (message, did_you_mean(field.name(), names));
+        }
+    }
+    if let DataFusionError::SQL(parser, _) = error {
+        let text = parser.to_string();
+        let text = text.trim_start_matches("sql parser error: ");
+        return (text.to_owned(), None);
+    }
+    let message = clean_message(error);
+    if let Some((message, hint)) = message.split_once("Did you mean") {
+        let name = hint.trim().trim_end_matches('?').trim_matches('\'');
+        let message = message.trim().trim_end_matches('.').to_owned();
+        return (
+            lower_first(&message),
+            Some(format!("did you mean `{name}`?")),
+        );
+    }
+    if let Some(table) = missing_table(&message) {
+        let name = table.rsplit('.').next().unwrap_or(table);
+        let spoken: Vec<String> = relations.iter().map(spoken).collect();
+        let hint = relations
+            .iter()
+            .find(|r| r.name == name)
+            .map(|r| format!("did you mean `{}`?", self::spoken(r)))
+            .or_else(|| did_you_mean(table, spoken.iter().map(String::as_str)))
+            .or_else(|| did_you_mean(name, relations.iter().map(|r| r.name.as_str())));
+        return (format!("there is no table `{table}`"), hint);
+    }
+    (message, None)
+}
+
+/// The name in ``table 'a.b.c' not found``.
+fn missing_table(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("table '")?;
+    rest.strip_suffix("' not found")
+}
+
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|n| format!("`{n}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
+}
+
+/// The numbers in `… at Line: 3, Column: 5`.
+fn parser_place(message: &str) -> Option<Place> {
+    let (before, rest) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = rest.split_once(", Column: ")?;
+    let digits = column.bytes().take_while(u8::is_ascii_digit).count();
+    let length = before
+        .rsplit_once("found: ")
+        .map_or(1, |(_, t)| t.chars().count());
+    let column = column.get(..digits)?.parse().ok()?;
+    Some((line.trim().parse().ok()?, column, length.max(1)))
+}
+
+/// The message without `at Line: 3, Column: 5`, which speaks of the compiled SQL.
+fn without_place(message: &str) -> String {
+    match message.rsplit_once(" at Line: ") {
+        Some((before, _)) => lower_first(before),
+        None => message.to_owned(),
+    }
+}
+
+/// Where the name that the message quotes first stands, if it stands only once.
+fn named_place(message: &str, sql: &str) -> Option<Place> {
+    let name = message.split(['`', '\'']).nth(1)?;
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let mut found = sql.match_indices(name);
+    let (offset, _) = found.next()?;
+    if name.is_empty() || found.next().is_some() {
+        return None;
+    }
+    let before = sql.get(..offset)?;
+    let line = before.matches('\n').count() + 1;
+    let start = before.rsplit('\n').next().unwrap_or(before);
+    Some((line, start.chars().count() + 1, name.chars().count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::prelude::SessionContext;
+
+    #[test]
+    fn the_parser_says_where() {
+        let message = "Expected: end of statement, found: frm at Line: 2, Column: 9";
+        assert_eq!(parser_place(message), Some((2, 9, 3)));
+        assert_eq!(
+            without_place(message),
+            "expected: end of statement, found: frm"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_column_lists_what_is_there() {
+        let context = SessionContext::new();
+        let sql = "select user_ix from (select 1 as user_id) as t";
+        let error = super::super::sql::plan(&context, sql, false)
+            .await
+            .unwrap_err();
+        let (message, hint) = describe(first(&error), &[]);
+        assert_eq!(message, "there is no column `user_ix`; found `user_id`");
+        assert_eq!(hint.as_deref(), Some("did you mean `user_id`?"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_table_has_a_hint() {
+        let context = SessionContext::new();
+        let planned = super::super::sql::plan(&context, "select * from sesions", false);
+        let error = planned.await.unwrap_err();
+        let relation = Relation {
+            catalog: "p".into(),
+            schema: "main".into(),
+            name: "sessions".into(),
+        };
+        let (message, hint) = describe(first(&error), &[relation]);
+        assert!(message.starts_with("there is no table `"), "{message}");
+        assert!(hint.is_some_and(|h| h.contains("sessions")));
+    }
+
+    #[test]
+    fn a_name_that_stands_once_is_found() {
+        assert_eq!(
+            named_place("no `b`", "select a,\n  b\nfrom t"),
+            Some((2, 3, 1))
+        );
+        assert_eq!(named_place("no `a`", "select a, a"), None);
+    }
+}

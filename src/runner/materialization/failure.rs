@@ -1,0 +1,85 @@
+//! DataFusion's errors in the runner's words.
+
+use datafusion::common::DataFusionError;
+
+use crate::runner::error::{ErrorKind, RunnerError};
+
+/// Phrases DataFusion puts before what happened.
+const NOISE: [&str; 15] = [
+    "Error during planning: ",
+    "Schema error: ",
+    "SQL error: ",
+    "Execution error: ",
+    "External error: ",
+    "Arrow error: ",
+    "Parquet error: ",
+    "Object Store error: ",
+    "IO error: ",
+    "Invalid or Unsupported Configuration: ",
+    "Not Yet Implemented: ",
+    "Resources exhausted: ",
+    "Cast error: ",
+    "type_coercion\ncaused by\n",
+    "Parser error: ",
+];
+
+/// The message without backtrace and without the names of error classes.
+pub(crate) fn clean_message(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let mut text = text.trim();
+    while let Some(rest) = NOISE.iter().find_map(|n| text.strip_prefix(n)) {
+        text = rest.trim_start();
+    }
+    text.replace("This feature is not implemented: ", "not supported: ")
+        .replace("\ncaused by\n", ": ")
+        .replace(
+            "This issue was likely caused by a bug in DataFusion's code. ",
+            "",
+        )
+}
+
+/// What went wrong while a query ran.
+pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
+    let root = error.find_root();
+    let kind = match root {
+        DataFusionError::ResourcesExhausted(_) | DataFusionError::Execution(_) => {
+            ErrorKind::Execution
+        }
+        DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_) => ErrorKind::Source,
+        DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::SQL(..)
+        | DataFusionError::NotImplemented(_) => ErrorKind::Sql,
+        DataFusionError::Internal(_) => ErrorKind::Internal,
+        _ => ErrorKind::Execution,
+    };
+    let exhausted = matches!(root, DataFusionError::ResourcesExhausted(_));
+    let found = RunnerError::new(kind, clean_message(&error)).with_source(error);
+    if exhausted {
+        return found.with_hint(
+            "raise the memory limit, or lower `--threads` so that fewer models share it",
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_names_are_dropped() {
+        let error = DataFusionError::Plan("no column `a`".to_owned());
+        assert_eq!(clean_message(&error), "no column `a`");
+    }
+
+    #[test]
+    fn memory_has_a_hint() {
+        let error = execution_error(DataFusionError::ResourcesExhausted("full".into()));
+        assert_eq!(error.kind(), ErrorKind::Execution);
+        assert_eq!(error.message(), "full");
+        assert!(error.hint().is_some_and(|h| h.contains("--threads")));
+    }
+}

@@ -1,0 +1,190 @@
+//! `table`: every run writes new files and commits them as the whole table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
+use datafusion::common::runtime::JoinSet;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::execute_stream_partitioned;
+use futures::StreamExt;
+use md5::{Digest, Md5};
+
+use super::{Built, Job, Materialization, Progress, execution_error};
+use crate::runner::compile::{Materialized, Node};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::table::{Change, DataFile, TableError, TableWriter, committed_schema};
+
+/// A committed table, rebuilt whole.
+#[derive(Debug)]
+pub(super) struct TableModel;
+
+#[async_trait]
+impl Materialization for TableModel {
+    fn kind(&self) -> Materialized {
+        Materialized::Table
+    }
+
+    fn word(&self) -> &'static str {
+        "table"
+    }
+
+    async fn build(&self, job: &Job) -> Result<Built> {
+        replace(job).await
+    }
+}
+
+/// Writes the rows of `job` and commits them as the whole table.
+pub(super) async fn replace(job: &Job) -> Result<Built> {
+    let base = job.table.open().await.map_err(store_error)?;
+    let (state, logical) = job.rows.clone().into_parts();
+    let plan = state
+        .create_physical_plan(&logical)
+        .await
+        .map_err(execution_error)?;
+    let schema = committed_schema(&plan.schema()).map_err(execution_error)?;
+    let streams =
+        execute_stream_partitioned(plan, state.task_ctx()).map_err(execution_error)?;
+    let files = write(job, &schema, streams).await?;
+    let built = Built {
+        rows: Some(files.iter().map(|f| f.rows).sum()),
+        bytes: Some(files.iter().map(|f| f.size).sum()),
+        message: None,
+    };
+    let metadata = metadata(&job.node, &job.run_id);
+    job.table
+        .commit(base.as_ref(), Change::Replace, schema, files, metadata)
+        .await
+        .map_err(store_error)?;
+    Ok(built)
+}
+
+/// What the commit remembers of the model and the run.
+fn metadata(node: &Node, run_id: &str) -> BTreeMap<String, String> {
+    let mut hash = Md5::new();
+    hash.update(&node.checksum);
+    hash.update(&node.compiled.sql);
+    let fingerprint = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    BTreeMap::from([
+        ("run_id".to_owned(), run_id.to_owned()),
+        ("node".to_owned(), node.id.to_string()),
+        ("fingerprint".to_owned(), fingerprint),
+    ])
+}
+
+/// One writer a partition, side by side. The first failure drops the others.
+async fn write(
+    job: &Job,
+    schema: &SchemaRef,
+    streams: Vec<SendableRecordBatchStream>,
+) -> Result<Vec<DataFile>> {
+    let written = Arc::new(AtomicU64::new(0));
+    let mut writers = JoinSet::new();
+    for stream in streams {
+        let writer = job.table.writer(Arc::clone(schema)).map_err(store_error)?;
+        let progress = Arc::clone(&job.progress);
+        let sink = Sink {
+            schema: Arc::clone(schema),
+            written: Arc::clone(&written),
+            progress,
+        };
+        writers.spawn(sink.drain(stream, writer));
+    }
+    let mut files = Vec::new();
+    while let Some(ended) = writers.join_next().await {
+        let ended = ended.map_err(|e| {
+            RunnerError::new(ErrorKind::Internal, "a table writer ended unexpectedly")
+                .with_source(e)
+        })?;
+        files.extend(ended?);
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// Takes the rows of one partition.
+struct Sink {
+    schema: SchemaRef,
+    written: Arc<AtomicU64>,
+    progress: Progress,
+}
+
+impl Sink {
+    async fn drain(
+        self,
+        mut stream: SendableRecordBatchStream,
+        mut writer: TableWriter,
+    ) -> Result<Vec<DataFile>> {
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(execution_error)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let batch = cast_batch(&batch, &self.schema).map_err(execution_error)?;
+            writer.write(&batch).await.map_err(store_error)?;
+            let rows = batch.num_rows() as u64;
+            (self.progress)(self.written.fetch_add(rows, Ordering::Relaxed) + rows);
+        }
+        writer.close().await.map_err(store_error)
+    }
+}
+
+/// `batch` with the types of `schema`; a value that does not fit is an error.
+fn cast_batch(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, DataFusionError> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| {
+            if column.data_type() == field.data_type() {
+                return Ok(Arc::clone(column));
+            }
+            cast_with_options(column, field.data_type(), &options).map_err(|e| {
+                DataFusionError::from(e).context(format!("column `{}`", field.name()))
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// What the store or the log said.
+fn store_error(error: TableError) -> RunnerError {
+    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{ArrayRef, StringArray, UInt64Array};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+
+    #[test]
+    fn a_value_that_does_not_fit_names_its_column() {
+        let column: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX]));
+        let batch = RecordBatch::try_from_iter([("big", column)]).unwrap();
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("big", DataType::Int64, true)]));
+        let error = cast_batch(&batch, &schema).unwrap_err().to_string();
+        assert!(error.contains("column `big`"), "{error}");
+    }
+
+    #[test]
+    fn equal_types_are_kept() {
+        let column: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let batch = RecordBatch::try_from_iter([("s", Arc::clone(&column))]).unwrap();
+        let cast = cast_batch(&batch, &batch.schema()).unwrap();
+        assert_eq!(cast.column(0), &column);
+    }
+}

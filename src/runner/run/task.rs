@@ -1,0 +1,119 @@
+//! One task: a model or seed is built, a test is run.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{RunObserver, Status, data_test, unit_test};
+use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
+use crate::runner::engine::Engine;
+use crate::runner::error::{Result, RunnerError};
+use crate::runner::materialization::{Job, materialization};
+
+/// What every task of a run needs.
+pub(super) struct Runner {
+    pub(super) engine: Engine,
+    pub(super) dag: Arc<Dag>,
+    pub(super) run_id: String,
+    pub(super) observer: Arc<dyn RunObserver>,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) status: Status,
+    pub(super) rows: Option<u64>,
+    pub(super) bytes: Option<u64>,
+    pub(super) message: Option<String>,
+    pub(super) error: Option<RunnerError>,
+}
+
+impl Outcome {
+    pub(super) fn new(status: Status) -> Self {
+        Self {
+            status,
+            rows: None,
+            bytes: None,
+            message: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn failed(error: RunnerError) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::new(Status::Error)
+        }
+    }
+
+    pub(super) fn skipped() -> Self {
+        Self::new(Status::Skipped)
+    }
+}
+
+impl Runner {
+    /// Executes `node`.
+    pub(super) async fn execute(&self, node: &Arc<Node>) -> Outcome {
+        let ended = match &node.kind {
+            NodeKind::Model | NodeKind::Seed(_) => Box::pin(self.build(node)).await,
+            NodeKind::DataTest { .. } | NodeKind::SingularTest => {
+                data_test::run(&self.engine, node).await
+            }
+            NodeKind::UnitTest { test, model, .. } => {
+                Box::pin(unit_test::run(&self.engine, &self.dag, node, test, model)).await
+            }
+            NodeKind::Source(_) => Ok(Outcome::skipped()),
+        };
+        ended.unwrap_or_else(Outcome::failed)
+    }
+
+    async fn build(&self, node: &Arc<Node>) -> Result<Outcome> {
+        let table = self.engine.table(node)?;
+        let location = match node.config.materialized {
+            Materialized::External => self.engine.export_url(node)?,
+            _ => self.engine.table_url(node)?,
+        };
+        let observer = Arc::clone(&self.observer);
+        let shown = Arc::clone(node);
+        let job = Job {
+            node: Arc::clone(node),
+            rows: self.engine.plan(node).await?,
+            table,
+            location,
+            stores: self.engine.stores().clone(),
+            run_id: self.run_id.clone(),
+            progress: Arc::new(move |rows| observer.progress(&shown, rows)),
+        };
+        let kind = match &node.kind {
+            NodeKind::Seed(_) => Materialized::Seed,
+            _ => node.config.materialized,
+        };
+        let built = materialization(kind).build(&job).await?;
+        self.engine.refresh(node)?;
+        let rejected = built.rows.filter(|n| *n > 0 && keeps_rejected(node));
+        let rejected = rejected.map(|n| match n {
+            1 => "1 row was rejected".to_owned(),
+            n => format!("{n} rows were rejected"),
+        });
+        let said: Vec<String> = rejected.into_iter().chain(built.message).collect();
+        Ok(Outcome {
+            rows: built.rows,
+            bytes: built.bytes,
+            message: (!said.is_empty()).then(|| said.join("; ")),
+            ..Outcome::new(Status::Success)
+        })
+    }
+}
+
+/// Whether the rows of a model are those another model could not take.
+fn keeps_rejected(node: &Node) -> bool {
+    let meta = node
+        .config
+        .raw
+        .get("meta")
+        .and_then(|m| m.get("rejected_rows"));
+    match meta.and_then(Value::as_bool) {
+        Some(says) => says,
+        None => node.name.ends_with("__rejected"),
+    }
+}

@@ -1,4 +1,0 @@
-//! Integration tests, one binary, a module each.
-
-mod functions_page;
-mod oracle;
