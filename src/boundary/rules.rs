@@ -86,7 +86,7 @@ pub(crate) struct Rules {
     pub(crate) value_change: bool,
     /// Whether events carry forced starts or ends.
     pub(crate) forced: bool,
-    enabled: Vec<&'static Rule>,
+    pub(super) enabled: Vec<&'static Rule>,
 }
 
 impl Rules {

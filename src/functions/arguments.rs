@@ -180,6 +180,7 @@ pub(crate) fn coerce(
     let (key, others) = given.split_at(required - 1);
     let key = key.iter().map(|given| {
         text_type(given).ok_or_else(|| {
+            let given = format!("of type {given}");
             refuse(function, "key", given, "a value that can be cast to text")
         })
     });

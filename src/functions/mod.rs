@@ -88,3 +88,65 @@ pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::col;
+
+    use super::*;
+
+    #[test]
+    fn every_function_has_documentation_and_an_slt() {
+        let documented = window_functions()
+            .iter()
+            .map(|f| (f.name().to_string(), f.documentation().is_some()))
+            .chain(
+                scalar_functions()
+                    .iter()
+                    .map(|f| (f.name().to_string(), f.documentation().is_some())),
+            )
+            .collect::<Vec<_>>();
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
+        assert_eq!(documented.len(), 12);
+        for (name, documented) in documented {
+            assert!(documented, "`{name}` has no documentation");
+            let slt = folder.join(format!("{name}.slt"));
+            assert!(slt.exists(), "{} is missing", slt.display());
+        }
+    }
+
+    #[test]
+    fn builders_call_the_function_of_their_name() {
+        let of = |expression: datafusion::logical_expr::Expr| expression.to_string();
+        let t = || vec![col("t")];
+        for (expression, name) in [
+            (of(expr_fn::session_number(t())), "session_number("),
+            (
+                of(expr_fn::session_id(vec![col("k"), col("t")])),
+                "session_id(",
+            ),
+            (of(expr_fn::session_start(t())), "session_start("),
+            (of(expr_fn::session_end(t())), "session_end("),
+            (
+                of(expr_fn::session_event_number(t())),
+                "session_event_number(",
+            ),
+            (of(expr_fn::is_session_start(t())), "is_session_start("),
+            (
+                of(expr_fn::session_start_reason(t())),
+                "session_start_reason(",
+            ),
+            (of(expr_fn::surrogate_key(t())), "surrogate_key("),
+            (of(expr_fn::url_host(col("u"))), "url_host("),
+            (of(expr_fn::url_path(col("u"))), "url_path("),
+            (of(expr_fn::url_query(col("u"))), "url_query("),
+            (
+                of(expr_fn::url_parameter(col("u"), col("n"))),
+                "url_parameter(",
+            ),
+        ] {
+            assert!(expression.starts_with(name), "{expression}");
+        }
+    }
+}

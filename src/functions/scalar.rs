@@ -77,7 +77,8 @@ where
     Ok(ColumnarValue::Array(array))
 }
 
-/// The types of arguments that must be text.
+/// The types of arguments that must be text. `coerce_types` ignores the error and
+/// `return_type` raises it: there it reaches the user without a frame around it.
 pub(super) fn coerce_texts(
     function: &str,
     names: &[&str],

@@ -55,6 +55,10 @@ impl ScalarUDFImpl for SurrogateKey {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(given.to_vec())
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         if given.is_empty() {
             return plan_err!(
                 "`surrogate_key`: no argument was given; accepted: 1 or more"
@@ -69,10 +73,6 @@ impl ScalarUDFImpl for SurrogateKey {
                 );
             }
         }
-        Ok(given.to_vec())
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::Utf8)
     }
 

@@ -53,10 +53,12 @@ impl ScalarUDFImpl for UrlHost {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        scalar::coerce_texts(self.name(), &ARGUMENTS, given)
+        let coerced = scalar::coerce_texts(self.name(), &ARGUMENTS, given);
+        Ok(coerced.unwrap_or_else(|_| given.to_vec()))
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        scalar::coerce_texts(self.name(), &ARGUMENTS, given)?;
         Ok(DataType::Utf8)
     }
 

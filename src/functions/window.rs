@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, internal_datafusion_err, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::function::{
     ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs,
 };
@@ -141,8 +141,11 @@ impl WindowUDFImpl for SessionizeFunction {
         &self.signature
     }
 
+    /// Never fails: what cannot be accepted is refused by `field`, whose error reaches the
+    /// user without a frame of candidate signatures.
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        arguments::coerce(self.kind.name(), self.kind.has_key(), given)
+        let coerced = arguments::coerce(self.kind.name(), self.kind.has_key(), given);
+        Ok(coerced.unwrap_or_else(|_| given.to_vec()))
     }
 
     /// Literals are parsed at planning, so only columns are evaluated.
@@ -166,16 +169,14 @@ impl WindowUDFImpl for SessionizeFunction {
     }
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
-        let index = usize::from(self.kind.has_key());
-        let time = args.get_input_field(index).ok_or_else(|| {
-            internal_datafusion_err!("`{}` has no timestamp", self.kind.name())
-        })?;
-        let return_type = self.kind.return_type(time.data_type());
-        Ok(Arc::new(Field::new(
-            args.name(),
-            return_type,
-            time.is_nullable(),
-        )))
+        let fields = args.input_fields();
+        let types: Vec<_> = fields.iter().map(|f| f.data_type().clone()).collect();
+        let types = arguments::coerce(self.kind.name(), self.kind.has_key(), &types)?;
+        let time = usize::from(self.kind.has_key());
+        let return_type = self.kind.return_type(&types[time]);
+        let nullable =
+            fields[time].is_nullable() || self.kind == Kind::SessionStartReason;
+        Ok(Arc::new(Field::new(args.name(), return_type, nullable)))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

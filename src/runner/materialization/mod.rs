@@ -25,7 +25,7 @@ use crate::runner::error::Result;
 use crate::store::Stores;
 use crate::table::Table;
 
-pub(crate) use csv::{CsvTable, parse_csv};
+pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error};
 pub(crate) use seed::read_seed;

@@ -1,0 +1,4 @@
+//! Integration tests, one binary, a module each.
+
+mod functions_page;
+mod oracle;
