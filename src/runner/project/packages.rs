@@ -29,6 +29,15 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
 fn check_package(package: &Node) -> Result<()> {
     let mut fields = Fields::new(package, "a package")?;
+    fields.ignore(&[
+        "version",
+        "revision",
+        "subdirectory",
+        "install_prerelease",
+        "warn_unpinned",
+        "name",
+        "unrendered",
+    ]);
     for key in ["package", "git", "local", "tarball", "private"] {
         let Some(node) = fields.optional(key) else {
             continue;
@@ -45,5 +54,5 @@ fn check_package(package: &Node) -> Result<()> {
             BUILT_IN.join("`, `")
         )));
     }
-    Ok(())
+    fields.finish()
 }

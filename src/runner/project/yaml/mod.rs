@@ -9,6 +9,7 @@ mod raw;
 
 use std::sync::Arc;
 
+use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{Error as YamlError, Spanned};
 
 pub(crate) use fields::{Fields, names, refused, unknown_key};
@@ -20,7 +21,12 @@ use crate::runner::error::{ErrorKind, Result, RunnerError};
 
 /// Parses a whole file. An empty file is a null.
 pub(crate) fn parse(file: &Arc<TextFile>) -> Result<Node> {
-    let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        emit_comments: false,
+        leading_zero_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+    };
     let raw: Option<Spanned<Raw>> =
         serde_saphyr::from_str_with_options(&file.text, options)
             .map_err(|error| syntax_error(&error, file))?;
@@ -96,7 +102,13 @@ fn convert(raw: Spanned<Raw>, label: &Arc<str>, file: &Arc<TextFile>) -> Node {
             Some(letter @ ("y" | "Y" | "n" | "N")) => Data::String(letter.to_owned()),
             _ => Data::Bool(value),
         },
-        Raw::Number(value) => Data::Number(value),
+        Raw::Number(value) => match typed_text(&at, file) {
+            // dbt's YAML reader takes a float only with a point: `1e3` is text, as is a hash
+            Some(text) if value.is_f64() && !text.contains('.') => {
+                Data::String(text.to_owned())
+            }
+            _ => Data::Number(value),
+        },
         Raw::String(value) => Data::String(value),
         Raw::List(items) => {
             let label: Arc<str> = Arc::from(format!("an entry of {label}"));
