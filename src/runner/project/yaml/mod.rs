@@ -109,7 +109,16 @@ fn convert(raw: Spanned<Raw>, label: &Arc<str>, file: &Arc<TextFile>) -> Node {
             }
             _ => Data::Number(value),
         },
-        Raw::String(value) => Data::String(value),
+        Raw::String(value) => match typed_text(&at, file) {
+            // a number too large for a float
+            Some(text)
+                if matches!(value.as_str(), ".inf" | "-.inf" | ".nan")
+                    && !text.starts_with(['"', '\'', '|', '>']) =>
+            {
+                Data::String(text.to_owned())
+            }
+            _ => Data::String(value),
+        },
         Raw::List(items) => {
             let label: Arc<str> = Arc::from(format!("an entry of {label}"));
             Data::List(
