@@ -92,7 +92,11 @@ impl ProjectCatalog {
 
     /// Makes every entry visible in `context`; names without a catalog resolve in
     /// `default_catalog`: there a bare name finds the entry of that name in any schema if there is only one.
-    pub fn register(&self, context: &SessionContext, default_catalog: &str) -> Result<()> {
+    pub fn register(
+        &self,
+        context: &SessionContext,
+        default_catalog: &str,
+    ) -> Result<()> {
         let _ = (context, default_catalog);
         Ok(())
     }

@@ -86,7 +86,10 @@ impl RunnerError {
 
     /// Adds the cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }

@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::EngineOptions;
+use crate::ext::SessionizeExt;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 
@@ -23,6 +24,7 @@ pub(super) fn context(options: &EngineOptions) -> Result<SessionContext> {
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime(options)?)
+        .with_sessionize()
         .build();
     let context = SessionContext::new_with_state(state);
     Ok(context)

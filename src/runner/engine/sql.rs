@@ -6,6 +6,8 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use crate::functions::resolve_named_arguments;
+
 /// Plans `sql`, which must be one query. `inline` also lets `explain` and `describe` pass.
 pub(super) async fn plan(
     context: &SessionContext,
@@ -13,7 +15,7 @@ pub(super) async fn plan(
     inline: bool,
 ) -> Result<DataFrame> {
     let mut statements = DFParser::parse_sql(sql)?;
-    let Some(statement) = statements.pop_front() else {
+    let Some(mut statement) = statements.pop_front() else {
         return plan_err!("expected a `select` statement, found no SQL");
     };
     if !statements.is_empty() {
@@ -30,6 +32,7 @@ pub(super) async fn plan(
             word.to_lowercase()
         );
     }
+    resolve_named_arguments(&mut statement)?;
     let state = context.state();
     let plan = state.statement_to_plan(statement).await?;
     SQLOptions::new()
