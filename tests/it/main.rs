@@ -2,3 +2,4 @@
 
 mod functions_page;
 mod oracle;
+mod packs;
