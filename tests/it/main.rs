@@ -1,5 +1,6 @@
 //! Integration tests, one binary, a module each.
 
+mod embedding;
 mod functions_page;
 mod layers;
 mod oracle;
