@@ -1,14 +1,24 @@
 //! [`Project`] -> [`Dag`]: Jinja rendered, references resolved, configuration typed.
 
+mod build;
+mod config;
+mod generic_tests;
+mod graph;
+mod jinja;
+mod select;
+mod source_map;
+mod sources;
+mod unit_tests;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
+use crate::runner::error::Result;
 use crate::runner::project::{
-    DataTest, ModelFile, Project, Properties, SeedFile, SourceTable, TextFile, UnitTest,
+    DataTest, Project, Properties, SeedFile, SourceTable, TextFile, UnitTest,
 };
 
 /// dbt's unique id: `model.<project>.<name>`, `seed.…`, `source.<project>.<source>.<table>`,
@@ -230,8 +240,7 @@ pub async fn compile(
     options: &CompileOptions,
     schemas: &dyn SchemaResolver,
 ) -> Result<Dag> {
-    let _ = (project, options, schemas);
-    Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+    build::Compiler::new(project, options, schemas)?.run().await
 }
 
 /// Compiles one ad-hoc query (`show --inline`, `query`) against a compiled graph. The node's
@@ -242,8 +251,30 @@ pub async fn compile_inline(
     options: &CompileOptions,
     schemas: &dyn SchemaResolver,
 ) -> Result<Node> {
-    let _ = (dag, sql, options, schemas);
-    Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+    let mut compiler = build::Compiler::new(Arc::clone(&dag.project), options, schemas)?;
+    let nodes: Vec<Node> = dag.nodes.iter().map(|node| (**node).clone()).collect();
+    compiler.index = Arc::new(build::index(&nodes, &[])?);
+    compiler.done = dag
+        .nodes
+        .iter()
+        .map(|n| (Arc::clone(&n.id), Arc::clone(n)))
+        .collect();
+    let file = TextFile {
+        path: "<inline>".into(),
+        text: Arc::from(sql),
+    };
+    let mut node = compiler.inline_node(&file, "inline_query");
+    let rendered = compiler
+        .execute(&build::template(&file), &node, build::Job::default)
+        .await?;
+    node.depends_on = rendered.record.reads;
+    node.depends_on.sort();
+    node.depends_on.dedup();
+    node.compiled = Compiled {
+        sql: rendered.sql,
+        map: rendered.map,
+    };
+    Ok(node)
 }
 
 /// Which nodes a command is about.
@@ -267,19 +298,6 @@ impl Dag {
     /// A word that matches nothing is an error with a suggestion; nothing left at all too
     /// (kind `Usage`). Tests are selected with the nodes they test (dbt's eager indirect selection).
     pub fn select(&self, selection: &Selection) -> Result<Vec<Arc<Node>>> {
-        let _ = selection;
-        Err(RunnerError::new(ErrorKind::Internal, "not built yet"))
+        select::select(self, selection)
     }
 }
-
-impl Node {
-    /// The place in the node's own file for `line` and `column` (from 1) of its compiled
-    /// SQL; `None` if the node has no file.
-    pub fn locate(&self, line: usize, column: usize, length: usize) -> Option<Location> {
-        let _ = (line, column, length);
-        None
-    }
-}
-
-#[allow(dead_code, reason = "used once compile is built")]
-fn _types(_: ModelFile) {}

@@ -1,0 +1,294 @@
+//! Nodes for generic data tests, with dbt's names and ids.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use md5::{Digest, Md5};
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::build::{Compiler, Draft};
+use super::jinja::quote;
+use super::{Materialized, Node, NodeConfig, NodeId, NodeKind};
+use crate::runner::data_tests::{self, TestInput};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::project::{DataTest, Properties, TextFile};
+use crate::runner::template::render_yaml_string;
+
+/// The tested node.
+pub(super) struct Tested<'a> {
+    pub(super) id: &'a NodeId,
+    /// `sessions`, or `segment_pages` for a source's table.
+    pub(super) name: String,
+    pub(super) is_source: bool,
+    /// Its name as SQL.
+    pub(super) relation: String,
+    pub(super) fqn: &'a [String],
+}
+
+/// All generic tests of a node.
+pub(super) fn drafts(
+    compiler: &Compiler<'_>,
+    tested: &Tested<'_>,
+    properties: &Properties,
+) -> Result<Vec<Draft>> {
+    let of_columns = properties.columns.iter().flat_map(|column| {
+        column
+            .data_tests
+            .iter()
+            .map(move |t| (t, Some(&column.name)))
+    });
+    let of_table = properties.data_tests.iter().map(|t| (t, None));
+    let mut seen: HashSet<NodeId> = HashSet::new();
+    let mut drafts = Vec::new();
+    for (test, column) in of_table.chain(of_columns) {
+        let draft = draft(compiler, tested, test, column).map_err(|e| placed(e, test))?;
+        let Some(draft) = draft else { continue };
+        if !seen.insert(Arc::clone(&draft.node.id)) {
+            let message = format!("data test `{}` is written twice", draft.node.name);
+            let error = RunnerError::new(ErrorKind::Project, message);
+            return Err(placed(error.with_hint("give one of them a `name`"), test));
+        }
+        drafts.push(draft);
+    }
+    Ok(drafts)
+}
+
+fn placed(error: RunnerError, test: &DataTest) -> RunnerError {
+    if error.location().is_some() {
+        return error;
+    }
+    error.with_location(test.location.clone())
+}
+
+fn draft(
+    compiler: &Compiler<'_>,
+    tested: &Tested<'_>,
+    test: &DataTest,
+    column: Option<&String>,
+) -> Result<Option<Draft>> {
+    let config = compiler.config(&test.config, Materialized::View)?;
+    if !config.enabled {
+        return Ok(None);
+    }
+    let mut arguments = test.arguments.clone();
+    let named_column = arguments.remove("column_name");
+    let named_column = named_column
+        .as_ref()
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let column = test
+        .column
+        .clone()
+        .or_else(|| column.cloned())
+        .or(named_column);
+    let names = Names::new(tested, test, column.as_deref());
+    let name = test.name.clone().unwrap_or(names.full);
+    let id = format!("test.{}.{name}.{}", compiler.project.name, names.hash);
+    let mut reads = vec![Arc::clone(tested.id)];
+    let arguments = rendered_arguments(compiler, &name, arguments, &mut reads)?;
+    let relation = match config.where_.as_deref() {
+        Some(condition) => {
+            let relation = &tested.relation;
+            format!("(select * from {relation} where {condition}) dbt_subquery")
+        }
+        None => tested.relation.clone(),
+    };
+    let sql = sql(
+        compiler,
+        test,
+        &relation,
+        column.as_deref(),
+        &arguments,
+        &config,
+    )?;
+    let mut fqn = tested.fqn[..tested.fqn.len().saturating_sub(1)].to_vec();
+    fqn.push(name.clone());
+    reads.sort();
+    reads.dedup();
+    let mut config = config;
+    config
+        .raw
+        .insert("alias".to_owned(), Value::String(names.short));
+    let kind = NodeKind::DataTest {
+        test: Arc::new(DataTest {
+            column,
+            ..test.clone()
+        }),
+        attached: Arc::clone(tested.id),
+    };
+    let file = TextFile {
+        path: test.location.file.clone(),
+        text: Arc::clone(&test.location.text),
+    };
+    let node = Node {
+        id: NodeId::from(id),
+        name,
+        kind,
+        fqn,
+        checksum: compiler.checksum(&sql),
+        file: Some(file),
+        config,
+        properties: Properties {
+            description: test.description.clone(),
+            location: Some(test.location.clone()),
+            ..Properties::default()
+        },
+        relation: None,
+        raw_code: Arc::from(sql.as_str()),
+        compiled: super::Compiled {
+            sql,
+            map: super::SourceMap::default(),
+        },
+        depends_on: reads,
+    };
+    Ok(Some(Draft { node, source: None }))
+}
+
+fn sql(
+    compiler: &Compiler<'_>,
+    test: &DataTest,
+    relation: &str,
+    column: Option<&str>,
+    arguments: &Map<String, Value>,
+    config: &NodeConfig,
+) -> Result<String> {
+    let column = column.map(column_sql);
+    let input = TestInput {
+        relation,
+        column: column.as_deref(),
+        arguments,
+    };
+    let mut sql = if data_tests::exists(&test.test) {
+        data_tests::sql(&test.test, &input)?
+    } else {
+        let macros: Vec<&str> = compiler.renderer.macros.names().collect();
+        let custom: Vec<&str> = macros
+            .iter()
+            .filter_map(|m| m.strip_prefix("test_"))
+            .collect();
+        if !custom.contains(&test.test.as_str()) {
+            return Err(data_tests::unknown(&test.test, &custom));
+        }
+        compiler.custom_test(&test.test, &input)?
+    };
+    if let Some(limit) = config.limit {
+        sql = format!("{sql}\nlimit {limit}");
+    }
+    Ok(sql)
+}
+
+/// A column of a property file as SQL: names are exact, expressions stay.
+fn column_sql(column: &str) -> String {
+    let plain = column
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-'));
+    if plain {
+        quote(column)
+    } else {
+        column.to_owned()
+    }
+}
+
+/// Renders arguments; `to` becomes SQL and a dependency.
+fn rendered_arguments(
+    compiler: &Compiler<'_>,
+    name: &str,
+    arguments: Map<String, Value>,
+    reads: &mut Vec<NodeId>,
+) -> Result<Map<String, Value>> {
+    let mut rendered = Map::new();
+    for (key, value) in arguments {
+        let value = match value {
+            Value::String(text) if is_relation(&text) => {
+                let (relation, read) = compiler.relation_of(name, &text)?;
+                reads.push(read);
+                Value::String(relation)
+            }
+            Value::String(text) => render_yaml_string(&text, &compiler.yaml)?,
+            other => other,
+        };
+        rendered.insert(key, value);
+    }
+    Ok(rendered)
+}
+
+fn is_relation(text: &str) -> bool {
+    let inner = text.trim().trim_start_matches("{{").trim_start();
+    ["ref(", "source("]
+        .iter()
+        .any(|call| inner.starts_with(call))
+}
+
+/// dbt's names of a generic test.
+struct Names {
+    full: String,
+    /// At most 63 characters.
+    short: String,
+    hash: String,
+}
+
+impl Names {
+    fn new(tested: &Tested<'_>, test: &DataTest, column: Option<&str>) -> Self {
+        let mut arguments: Vec<(&str, Vec<String>)> = test
+            .arguments
+            .iter()
+            .filter(|(key, _)| *key != "column_name")
+            .map(|(key, value)| (key.as_str(), flat(value)))
+            .collect();
+        if let Some(column) = column {
+            arguments.push(("column_name", vec![column.to_owned()]));
+        }
+        arguments.sort();
+        let values: Vec<String> = arguments
+            .iter()
+            .flat_map(|(_, v)| v.iter().map(|v| clean(v)))
+            .collect();
+        let prefix = if tested.is_source { "source_" } else { "" };
+        let identifier = format!("{prefix}{}_{}", test.test, tested.name);
+        let full = format!("{identifier}_{}", values.join("__"));
+        let short = if full.chars().count() >= 64 {
+            let start: String = identifier.chars().take(30).collect();
+            format!("{start}_{}", md5_hex(&full))
+        } else {
+            full.clone()
+        };
+        let written = format!("{}|{arguments:?}|{}", test.test, tested.id);
+        let hash = md5_hex(&written)[22..].to_owned();
+        Self { full, short, hash }
+    }
+}
+
+fn flat(value: &Value) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Null => "None".to_owned(),
+        other => other.to_string(),
+    };
+    match value {
+        Value::Array(items) => items.iter().map(text).collect(),
+        Value::Object(map) => map.values().map(text).collect(),
+        other => vec![text(other)],
+    }
+}
+
+/// Everything that is no letter, digit or `_` becomes one `_`.
+fn clean(text: &str) -> String {
+    match Regex::new("[^0-9a-zA-Z_]+") {
+        Ok(pattern) => pattern.replace_all(text, "_").into_owned(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Lower-case hex MD5.
+pub(super) fn md5_hex(text: &str) -> String {
+    use std::fmt::Write as _;
+    Md5::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
