@@ -18,6 +18,7 @@ mod catalog;
 mod ext;
 pub mod functions;
 mod store;
+mod timestamp;
 
 #[cfg(feature = "runner")]
 pub mod generate;
@@ -26,4 +27,8 @@ pub mod runner;
 #[cfg(feature = "runner")]
 mod table;
 
+pub use catalog::{
+    CatalogEntry, EventLakeOptions, LakeColumn, ProjectCatalog, event_lake,
+};
 pub use ext::{SessionizeExt, SessionizeSqlExt};
+pub use store::Stores;

@@ -1,14 +1,17 @@
 //! Table providers: event lakes, committed tables, and a project's models as a catalog.
 
-use std::collections::HashMap;
+mod lake;
+mod project;
+
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, Result};
-use datafusion::prelude::SessionContext;
 
-use crate::store::Stores;
+#[cfg(feature = "runner")]
+pub(crate) use lake::committed;
+pub use lake::event_lake;
+pub use project::ProjectCatalog;
 
 /// Where the files of an event lake are and how they are read.
 ///
@@ -40,16 +43,6 @@ pub struct LakeColumn {
     pub required: bool,
 }
 
-/// Opens an event lake: lists its files, reads their schemas (not their rows).
-pub async fn event_lake(
-    context: &SessionContext,
-    stores: &Stores,
-    options: EventLakeOptions,
-) -> Result<Arc<dyn TableProvider>> {
-    let _ = (context, stores, options);
-    Err(DataFusionError::Internal("not built yet".to_owned()))
-}
-
 /// What stands behind a name of a [`ProjectCatalog`].
 #[derive(Debug, Clone)]
 pub enum CatalogEntry {
@@ -64,40 +57,4 @@ pub enum CatalogEntry {
     Lake(EventLakeOptions),
     /// A name that cannot be read; using it is this error.
     Unavailable(String),
-}
-
-/// Catalogs, schemas and tables by name, resolved when they are used.
-///
-/// Entries can be replaced while queries run (a model commits a new version); a query that
-/// is planned keeps what it saw.
-#[derive(Debug, Clone, Default)]
-pub struct ProjectCatalog {
-    entries: Arc<RwLock<HashMap<(String, String, String), CatalogEntry>>>,
-    stores: Stores,
-}
-
-impl ProjectCatalog {
-    /// An empty catalog that opens files through `stores`.
-    pub fn new(stores: Stores) -> Self {
-        Self {
-            entries: Arc::default(),
-            stores,
-        }
-    }
-
-    /// Puts `entry` under `catalog.schema.name`, replacing what was there.
-    pub fn insert(&self, catalog: &str, schema: &str, name: &str, entry: CatalogEntry) {
-        let _ = (catalog, schema, name, entry, &self.stores, &self.entries);
-    }
-
-    /// Makes every entry visible in `context`; names without a catalog resolve in
-    /// `default_catalog`: there a bare name finds the entry of that name in any schema if there is only one.
-    pub fn register(
-        &self,
-        context: &SessionContext,
-        default_catalog: &str,
-    ) -> Result<()> {
-        let _ = (context, default_catalog);
-        Ok(())
-    }
 }

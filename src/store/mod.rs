@@ -2,32 +2,105 @@
 //!
 //! Adding a store is one file here and one line in the list below.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+mod local;
+mod location;
+mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
-use datafusion::common::{DataFusionError, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::common::{Result, plan_err};
+use datafusion::execution::object_store::ObjectStoreUrl;
 use object_store::ObjectStore;
 use url::Url;
 
-/// The stores of one process: opened once per scheme and authority, and shared.
+pub(crate) use location::{decode, decoded_path};
+
+/// Every store of this build.
+const SCHEMES: &[Scheme] = &[
+    local::SCHEME,
+    memory::SCHEME,
+    #[cfg(feature = "s3")]
+    s3::SCHEME,
+];
+
+/// Opens the store of a URL's authority.
+type Open = fn(&Url, &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>>;
+
+/// One kind of store.
+struct Scheme {
+    /// The URL schemes it answers to; the first is the one shown to users.
+    names: &'static [&'static str],
+    /// How it is opened.
+    open: Open,
+}
+
+/// The stores of one process: opened once per scheme and authority, and shared by every
+/// clone (two clones see the same memory store).
 #[derive(Debug, Clone, Default)]
 pub struct Stores {
     /// Settings such as `AWS_REGION`; read from the environment by the caller.
     pub settings: BTreeMap<String, String>,
+    pub(crate) open: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
 
 impl Stores {
+    /// Stores that are opened with `settings` (`AWS_REGION`, `AWS_ENDPOINT_URL`, …).
+    pub fn new(settings: BTreeMap<String, String>) -> Self {
+        Self {
+            settings,
+            open: Arc::default(),
+        }
+    }
+
     /// Turns a location as a user writes it (an absolute or relative path, or a URL) into a
     /// URL. Relative paths start at `base`. The path need not exist. Glob characters survive.
     pub fn parse(location: &str, base: &Path) -> Result<Url> {
-        let _ = (location, base);
-        Err(DataFusionError::Internal("not built yet".to_owned()))
+        let url = location::parse(location, base)?;
+        scheme_of(&url).map(|_| url)
     }
 
     /// The store that holds `url`, rooted at the URL's scheme and authority.
     pub fn get(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        let _ = url;
-        Err(DataFusionError::Internal("not built yet".to_owned()))
+        let scheme = scheme_of(url)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = authority(url);
+        if let Some(store) = open.get(&key) {
+            return Ok(Arc::clone(store));
+        }
+        let store = (scheme.open)(url, &self.settings)?;
+        open.insert(key, Arc::clone(&store));
+        Ok(store)
     }
+
+    /// The name under which DataFusion's registry knows the store of `url`.
+    pub(crate) fn root(url: &Url) -> Result<ObjectStoreUrl> {
+        ObjectStoreUrl::parse(authority(url))
+    }
+}
+
+/// `scheme://authority`.
+fn authority(url: &Url) -> String {
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    format!("{}://{authority}", url.scheme())
+}
+
+fn scheme_of(url: &Url) -> Result<&'static Scheme> {
+    let found = SCHEMES.iter().find(|s| s.names.contains(&url.scheme()));
+    let Some(scheme) = found else {
+        let known: Vec<_> = SCHEMES
+            .iter()
+            .flat_map(|s| s.names)
+            .map(|n| format!("`{n}://`"))
+            .collect();
+        return plan_err!(
+            "no store for `{url}`: the scheme `{}` is not one of {} (or a path)",
+            url.scheme(),
+            known.join(", ")
+        );
+    };
+    Ok(scheme)
 }

@@ -5,15 +5,22 @@
 //!   TableWriter ──► data files nobody can see yet ──► commit ──► the next TableVersion
 //! ```
 
+mod log;
+mod schema;
+mod statistics;
+mod writer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use object_store::path::Path;
 use url::Url;
 
 use crate::store::Stores;
+
+pub(crate) use schema::committed_schema;
+pub(crate) use writer::TableWriter;
 
 /// Why a table cannot be read or committed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,28 @@ pub enum TableError {
     },
 }
 
+impl TableError {
+    pub(crate) fn new(url: &Url, message: impl Into<String>) -> Self {
+        Self::Other {
+            url: url.clone(),
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn caused(
+        url: &Url,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Other {
+            url: url.clone(),
+            message: message.into(),
+            source: Some(source.into()),
+        }
+    }
+}
+
 /// A place for a table, whether or not one is there yet.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -58,6 +87,8 @@ pub struct DataFile {
     pub rows: u64,
     /// Modification time, milliseconds since the epoch.
     pub modified: i64,
+    /// The log's statistics of the file (JSON): rows, nulls, smallest and greatest values.
+    pub statistics: Option<String>,
 }
 
 /// A committed, immutable state of a table.
@@ -84,33 +115,39 @@ pub enum Change {
     Files(Vec<DataFile>),
 }
 
-/// Writes data files that no reader sees before they are committed. Dropping it without
-/// `close` aborts the upload.
-#[derive(Debug)]
-pub struct TableWriter {
-    schema: SchemaRef,
-}
-
 impl Table {
     /// A table at `url` (a folder).
     pub fn new(url: Url, stores: Stores) -> Self {
         Self { url, stores }
     }
 
-    /// The newest committed version; `None` if there is no table.
-    pub async fn open(&self) -> Result<Option<TableVersion>, TableError> {
-        let _ = (&self.url, &self.stores);
-        Ok(None)
+    /// Where it is.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
-    /// A writer of new data files with this schema. Types that Delta has not are refused
-    /// or widened by [`committed_schema`] before.
+    /// The stores it is read through.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// The newest committed version; `None` if there is no table.
+    pub async fn open(&self) -> Result<Option<TableVersion>, TableError> {
+        log::open(self, None).await
+    }
+
+    /// A writer of new data files with this schema, as [`committed_schema`] gives it; rows
+    /// of other types are cast, and a value that does not fit is an error.
     pub fn writer(&self, schema: SchemaRef) -> Result<TableWriter, TableError> {
-        Ok(TableWriter { schema })
+        TableWriter::try_new(self, schema)
     }
 
     /// Commits `files` in one log entry on top of `base` (`None`: creates the table) and
     /// returns the new version. `metadata` is kept in the entry.
+    ///
+    /// If anyone else committed since `base` was opened, nothing changes and the error is
+    /// [`TableError::Conflict`]. Files that leave the table stay in the store, for readers
+    /// of older versions.
     pub async fn commit(
         &self,
         base: Option<&TableVersion>,
@@ -119,31 +156,19 @@ impl Table {
         files: Vec<DataFile>,
         metadata: BTreeMap<String, String>,
     ) -> Result<TableVersion, TableError> {
-        let _ = (base, change, schema, files, metadata);
-        Err(TableError::Other {
-            url: self.url.clone(),
-            message: "not built yet".to_owned(),
-            source: None,
-        })
+        log::commit(self, base, change, schema, files, metadata).await
     }
 }
 
-impl TableWriter {
-    /// Appends rows.
-    pub async fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
-        let _ = (batch, &self.schema);
-        Ok(())
-    }
-
-    /// Finishes the files (none, if no row came).
-    pub async fn close(self) -> Result<Vec<DataFile>, TableError> {
-        Ok(Vec::new())
-    }
-}
-
-/// The schema under which a query's result is committed: unsigned integers widened to
-/// signed ones, timestamps to microseconds (with a zone: UTC), dictionaries and views to plain
-/// strings, everything nullable; an error names the column of a type Delta cannot hold.
-pub fn committed_schema(schema: &SchemaRef) -> datafusion::common::Result<SchemaRef> {
-    Ok(Arc::clone(schema))
+/// The store of `table` and the table's folder in it.
+fn place(
+    table: &Table,
+) -> Result<(Arc<dyn object_store::ObjectStore>, Path), TableError> {
+    let store = table
+        .stores
+        .get(&table.url)
+        .map_err(|e| TableError::caused(&table.url, "cannot open its store", e))?;
+    let folder = Path::from_url_path(table.url.path())
+        .map_err(|e| TableError::caused(&table.url, "not a path of the store", e))?;
+    Ok((store, folder))
 }

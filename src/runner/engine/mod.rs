@@ -53,10 +53,7 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine for `project`. No table is opened yet.
     pub fn try_new(project: Arc<Project>, options: &EngineOptions) -> Result<Self> {
-        let stores = Stores {
-            settings: project.env.clone(),
-            ..Stores::default()
-        };
+        let stores = Stores::new(project.env.clone());
         let engine = Self {
             context: session::context(options)?,
             catalog: ProjectCatalog::new(stores.clone()),

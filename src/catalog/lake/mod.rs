@@ -1,0 +1,185 @@
+//! Event lakes: files of differing columns as one table.
+//!
+//! ```text
+//!   location ──► files ──► one schema a file ──► the lake's schema (by name, widened)
+//!   scan: file ──► needed columns and row groups ──► converted to the lake's types
+//! ```
+
+mod convert;
+mod files;
+mod schema;
+mod table;
+mod types;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+use url::Url;
+
+use super::EventLakeOptions;
+use crate::store::Stores;
+use files::{Format, Listing};
+use schema::Declared;
+use table::FileTable;
+
+/// How many files' schemas are read at once.
+const CONCURRENT: usize = 16;
+
+/// Opens an event lake: lists its files, reads their schemas (not their rows).
+pub async fn event_lake(
+    context: &SessionContext,
+    stores: &Stores,
+    options: EventLakeOptions,
+) -> Result<Arc<dyn TableProvider>> {
+    let name = if options.name.is_empty() {
+        options.location.clone()
+    } else {
+        options.name.clone()
+    };
+    let opened = open(context, stores, &options).await;
+    let table = opened.map_err(|e| e.context(format!("cannot read `{name}`")))?;
+    Ok(Arc::new(table))
+}
+
+async fn open(
+    context: &SessionContext,
+    stores: &Stores,
+    options: &EventLakeOptions,
+) -> Result<FileTable> {
+    let location = Stores::parse(&options.location, &options.base)?;
+    let store = stores.get(&location)?;
+    let format = options.format.as_deref().map(Format::named).transpose()?;
+    let mut declared = Vec::new();
+    for column in &options.columns {
+        let data_type = match &column.data_type {
+            Some(text) => Some(types::declared(context, text).await?),
+            None => None,
+        };
+        declared.push(Declared {
+            name: column.name.clone(),
+            data_type,
+            required: column.required,
+        });
+    }
+    let listing = files::list(&store, &location, format).await?;
+    if listing.delta {
+        return delta(stores, &location, &declared).await;
+    }
+    let schemas = schemas(context, &store, &listing).await?;
+    let (fields, values) = files::partitions(&listing.files, &listing.base)?;
+    let lake = schema::lake(&declared, &listing.files, &schemas, fields, values)?;
+    let (format, files) = (listing.format, listing.files);
+    FileTable::try_new(store, &location, format, files, &schemas, lake)
+}
+
+/// A committed table, read as of its newest version.
+#[cfg(feature = "runner")]
+async fn delta(
+    stores: &Stores,
+    location: &Url,
+    declared: &[Declared],
+) -> Result<FileTable> {
+    let table = crate::table::Table::new(location.clone(), stores.clone());
+    let version = table.open().await;
+    let version = version.map_err(|e| DataFusionError::External(Box::new(e)))?;
+    match version {
+        Some(version) => committed_files(stores, &version, declared),
+        None => datafusion::common::plan_err!("`{location}` holds no committed version"),
+    }
+}
+
+#[cfg(not(feature = "runner"))]
+#[expect(clippy::unused_async, reason = "the signature of the other build")]
+async fn delta(_: &Stores, location: &Url, _: &[Declared]) -> Result<FileTable> {
+    datafusion::common::plan_err!(
+        "`{location}` is a Delta table, which needs the feature `runner`"
+    )
+}
+
+/// The rows of a committed version, whatever is committed later.
+#[cfg(feature = "runner")]
+pub(crate) fn committed(
+    stores: &Stores,
+    version: &crate::table::TableVersion,
+) -> Result<Arc<dyn TableProvider>> {
+    Ok(Arc::new(committed_files(stores, version, &[])?))
+}
+
+#[cfg(feature = "runner")]
+fn committed_files(
+    stores: &Stores,
+    version: &crate::table::TableVersion,
+    declared: &[Declared],
+) -> Result<FileTable> {
+    let store = stores.get(&version.url)?;
+    let files: Vec<_> = version
+        .files
+        .iter()
+        .map(|file| ObjectMeta {
+            location: file.path.clone(),
+            last_modified: chrono::DateTime::from_timestamp_millis(file.modified)
+                .unwrap_or_default(),
+            size: file.size,
+            e_tag: None,
+            version: None,
+        })
+        .collect();
+    let rows = version.files.iter().map(|f| f.rows).sum();
+    let schemas = vec![Arc::clone(&version.schema); files.len().max(1)];
+    let values = vec![Vec::new(); files.len()];
+    let lake = schema::lake(declared, &files, &schemas, Vec::new(), values)?;
+    let (url, format) = (&version.url, Format::Parquet);
+    let table = FileTable::try_new(store, url, format, files, &schemas, lake)?;
+    Ok(table.with_rows(rows))
+}
+
+/// The schema of every file, in the files' order.
+async fn schemas(
+    context: &SessionContext,
+    store: &Arc<dyn ObjectStore>,
+    listing: &Listing,
+) -> Result<Vec<SchemaRef>> {
+    let state = context.state();
+    let state = &state;
+    futures::stream::iter(listing.files.iter().cloned())
+        .map(|file| async move {
+            let format = reader(listing.format, &file.location);
+            let files = std::slice::from_ref(&file);
+            let schema = format.infer_schema(state, store, files).await;
+            schema.map_err(|e| {
+                e.context(format!("the file `{}` is not readable", file.location))
+            })
+        })
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await
+}
+
+/// DataFusion's reader of a file.
+fn reader(format: Format, path: &Path) -> Arc<dyn FileFormat> {
+    let compression = files::compression(path);
+    match format {
+        Format::Parquet => {
+            let parquet = ParquetFormat::default().with_force_view_types(false);
+            Arc::new(parquet.with_skip_metadata(true))
+        }
+        Format::Csv => {
+            let csv = CsvFormat::default().with_has_header(true);
+            let csv = csv.with_newlines_in_values(true);
+            Arc::new(csv.with_file_compression_type(compression))
+        }
+        Format::Json => {
+            Arc::new(JsonFormat::default().with_file_compression_type(compression))
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The scan over a lake's files.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use object_store::{ObjectMeta, ObjectStore};
+use url::Url;
+
+use super::convert::{LakeAdapterFactory, read_column};
+use super::files::Format;
+use super::reader;
+use super::schema::LakeSchema;
+use super::types::common;
+use crate::store::Stores;
+
+/// A fixed list of files as one table.
+#[derive(Debug)]
+pub(super) struct FileTable {
+    store: Arc<dyn ObjectStore>,
+    root: ObjectStoreUrl,
+    format: Format,
+    groups: Vec<Group>,
+    file_schema: SchemaRef,
+    folders: Vec<FieldRef>,
+    schema: SchemaRef,
+    folded: Arc<BTreeSet<String>>,
+    rows: Option<u64>,
+}
+
+/// Files that are read alike: all Parquet files (each is adapted as it is opened), CSV files
+/// with one header, JSON files of one compression.
+#[derive(Debug)]
+struct Group {
+    schema: SchemaRef,
+    files: Vec<PartitionedFile>,
+}
+
+impl FileTable {
+    pub(super) fn try_new(
+        store: Arc<dyn ObjectStore>,
+        location: &Url,
+        format: Format,
+        files: Vec<ObjectMeta>,
+        schemas: &[SchemaRef],
+        lake: LakeSchema,
+    ) -> Result<Self> {
+        let mut fields: Vec<_> = lake.files.fields().iter().cloned().collect();
+        fields.extend(lake.folders.iter().cloned());
+        let files: Vec<_> = files
+            .into_iter()
+            .zip(lake.values)
+            .map(|(meta, values)| {
+                PartitionedFile::new_from_meta(meta).with_partition_values(values)
+            })
+            .collect();
+        let groups = match format {
+            Format::Parquet => vec![Group {
+                schema: Arc::clone(&lake.files),
+                files,
+            }],
+            Format::Csv | Format::Json => {
+                let mut groups = grouped(format, files, schemas);
+                for group in &mut groups {
+                    if format == Format::Csv {
+                        group.schema = as_text(&group.schema, &lake.files);
+                    }
+                }
+                groups
+            }
+        };
+        Ok(Self {
+            store,
+            root: Stores::root(location)?,
+            format,
+            groups,
+            file_schema: lake.files,
+            folders: lake.folders,
+            schema: Arc::new(Schema::new(fields)),
+            folded: lake.folded,
+            rows: None,
+        })
+    }
+
+    /// The number of rows, where it is known without reading.
+    pub(super) fn with_rows(mut self, rows: u64) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    fn statistics(&self, schema: &Schema) -> Statistics {
+        let mut statistics = Statistics::new_unknown(schema);
+        if let Some(rows) = self.rows.and_then(|r| usize::try_from(r).ok()) {
+            statistics.num_rows = Precision::Exact(rows);
+        }
+        statistics
+    }
+
+    /// Whether the folders' values alone decide the filter.
+    fn by_folder(&self, filter: &Expr) -> bool {
+        let columns = filter.column_refs();
+        let subquery = filter.exists(|e| {
+            Ok(matches!(
+                e,
+                Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_)
+            ))
+        });
+        !columns.is_empty()
+            && !filter.is_volatile()
+            && !subquery.unwrap_or(true)
+            && columns
+                .iter()
+                .all(|c| self.folders.iter().any(|f| f.name() == &c.name))
+    }
+
+    /// The files whose folders pass the filters.
+    fn kept(
+        &self,
+        state: &dyn Session,
+        files: &[PartitionedFile],
+        filters: &[Expr],
+    ) -> Result<Vec<PartitionedFile>> {
+        let filters: Vec<_> = filters.iter().filter(|f| self.by_folder(f)).collect();
+        if filters.is_empty() || files.is_empty() {
+            return Ok(files.to_vec());
+        }
+        let schema = Arc::new(Schema::new(self.folders.clone()));
+        let columns = (0..self.folders.len()).map(|index| {
+            let values = files.iter().map(|f| f.partition_values[index].clone());
+            ScalarValue::iter_to_array(values)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
+        let schema = DFSchema::try_from(schema)?;
+        let mut kept = files.iter().map(Some).collect::<Vec<_>>();
+        for filter in filters {
+            let filter = state.create_physical_expr(filter.clone(), &schema)?;
+            let passed = filter.evaluate(&batch)?.into_array(files.len())?;
+            let passed: &BooleanArray = passed.as_boolean();
+            for (file, passed) in kept.iter_mut().zip(passed.iter()) {
+                if passed != Some(true) {
+                    *file = None;
+                }
+            }
+        }
+        Ok(kept.into_iter().flatten().cloned().collect())
+    }
+
+    async fn scan_group(
+        &self,
+        state: &dyn Session,
+        group: &Group,
+        files: Vec<PartitionedFile>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let format = reader(self.format, &files[0].object_meta.location);
+        let schema = TableSchema::builder(Arc::clone(&group.schema))
+            .with_table_partition_cols(self.folders.clone())
+            .build();
+        let statistics = self.statistics(schema.table_schema());
+        let partitions = state.config().target_partitions();
+        let source = format.file_source(schema);
+        let adapts = self.format == Format::Parquet;
+        let pushed = projection.filter(|_| adapts).cloned();
+        let adapter = LakeAdapterFactory {
+            folded: Arc::clone(&self.folded),
+        };
+        let config = FileScanConfigBuilder::new(self.root.clone(), source)
+            .with_file_groups(FileGroup::new(files).split_files(partitions))
+            .with_statistics(statistics)
+            .with_projection_indices(pushed)?
+            .with_limit(limit)
+            .with_expr_adapter(adapts.then(|| Arc::new(adapter) as _))
+            .build();
+        let scan = format.create_physical_plan(state, config).await?;
+        if adapts {
+            return Ok(scan);
+        }
+        self.convert(group, scan, projection)
+    }
+
+    /// The lake's columns out of a reader's that has its own.
+    fn convert(
+        &self,
+        group: &Group,
+        scan: Arc<dyn ExecutionPlan>,
+        projection: Option<&Vec<usize>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<_> = (0..self.schema.fields().len()).collect();
+        let mut columns = Vec::new();
+        for index in projection.unwrap_or(&all) {
+            let field = self.schema.field(*index);
+            let name = field.name();
+            let within = self.file_schema.fields().len();
+            let value = if *index < within {
+                read_column(field, &group.schema, self.folded.contains(name))?
+            } else {
+                let place = group.schema.fields().len() + index - within;
+                Arc::new(Column::new(name, place))
+            };
+            columns.push(ProjectionExpr::new(value, name.clone()));
+        }
+        Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
+    }
+}
+
+/// Files by header (CSV) and compression, in the order of the first of each.
+fn grouped(
+    format: Format,
+    files: Vec<PartitionedFile>,
+    schemas: &[SchemaRef],
+) -> Vec<Group> {
+    let mut keys: Vec<(Vec<String>, bool)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for (file, schema) in files.into_iter().zip(schemas) {
+        let names = schema.fields().iter().map(|f| f.name().clone());
+        let names = (format == Format::Csv).then(|| names.collect());
+        let zipped = file.object_meta.location.as_ref().ends_with(".gz");
+        let key = (names.unwrap_or_default(), zipped);
+        if let Some(index) = keys.iter().position(|k| *k == key) {
+            let group = &mut groups[index];
+            group.schema = union(&group.schema, schema);
+            group.files.push(file);
+        } else {
+            keys.push(key);
+            groups.push(Group {
+                schema: Arc::clone(schema),
+                files: vec![file],
+            });
+        }
+    }
+    groups
+}
+
+/// The columns of both, by name, of types that hold both.
+fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<Field> = a.fields().iter().map(|f| f.as_ref().clone()).collect();
+    for field in b.fields() {
+        match fields.iter_mut().find(|f| f.name() == field.name()) {
+            Some(known) => {
+                let both = common(known.data_type(), field.data_type());
+                let both = both.unwrap_or_else(|| known.data_type().clone());
+                *known = Field::new(known.name(), both, true);
+            }
+            None => fields.push(field.as_ref().clone()),
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// A CSV file's columns as text where the lake's type is not the one that was guessed: no
+/// digit gets lost on the way.
+fn as_text(csv: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
+    let fields = csv.fields().iter().map(|field| {
+        let known = lake.field_with_name(field.name());
+        let same = known.is_ok_and(|f| f.data_type() == field.data_type());
+        if same {
+            field.as_ref().clone()
+        } else {
+            let text = datafusion::arrow::datatypes::DataType::Utf8;
+            Field::new(field.name(), text, true)
+        }
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[async_trait]
+impl TableProvider for FileTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics(&self.schema))
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let decide = |filter: &&Expr| match self.by_folder(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(decide).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let store = Arc::clone(&self.store);
+        let root: &Url = self.root.as_ref();
+        state.runtime_env().register_object_store(root, store);
+        let decided = filters.iter().all(|f| self.by_folder(f));
+        let limit = limit.filter(|_| decided);
+        let mut plans = Vec::new();
+        for group in &self.groups {
+            let files = self.kept(state, &group.files, filters)?;
+            if !files.is_empty() {
+                let plan = self.scan_group(state, group, files, projection, limit);
+                plans.push(plan.await?);
+            }
+        }
+        match plans.len() {
+            0 => {
+                let schema = match projection {
+                    Some(columns) => Arc::new(self.schema.project(columns)?),
+                    None => Arc::clone(&self.schema),
+                };
+                Ok(Arc::new(EmptyExec::new(schema)))
+            }
+            1 => plans.pop().ok_or_else(|| {
+                DataFusionError::Internal("a plan went missing".to_owned())
+            }),
+            _ => UnionExec::try_new(plans),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Data files before they are committed.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::parquet::arrow::AsyncArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::properties::WriterProperties;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
+use url::Url;
+use uuid::Uuid;
+
+use super::{DataFile, Table, TableError, place, schema, statistics};
+
+/// A file that has grown to this many bytes is closed and the next one begun.
+const ROLL_AT: usize = 128 * 1024 * 1024;
+
+/// Writes data files that no reader sees before they are committed.
+///
+/// Dropping it without [`close`](Self::close) leaves the table as it was: the file in
+/// progress is aborted, and finished ones are deleted as far as the store lets us.
+#[derive(Debug)]
+pub struct TableWriter {
+    url: Url,
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    roll_at: usize,
+    current: Option<OpenFile>,
+    finished: Vec<DataFile>,
+}
+
+/// The file that rows go to.
+struct OpenFile {
+    path: Path,
+    writer: AsyncArrowWriter<BufWriter>,
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OpenFile").field(&self.path).finish()
+    }
+}
+
+impl TableWriter {
+    pub(super) fn try_new(table: &Table, schema: SchemaRef) -> Result<Self, TableError> {
+        let (store, folder) = place(table)?;
+        let level = ZstdLevel::try_new(1)
+            .map_err(|e| TableError::caused(table.url(), "cannot compress", e))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_statistics_truncate_length(None)
+            .build();
+        Ok(Self {
+            url: table.url().clone(),
+            store,
+            folder,
+            schema,
+            properties,
+            roll_at: ROLL_AT,
+            current: None,
+            finished: Vec::new(),
+        })
+    }
+
+    /// Begins the next file when one has grown to `bytes`.
+    #[cfg(test)]
+    pub(crate) fn with_roll_at(mut self, bytes: usize) -> Self {
+        self.roll_at = bytes;
+        self
+    }
+
+    /// Appends rows.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = schema::cast_batch(batch, &self.schema)
+            .map_err(|e| TableError::caused(&self.url, "cannot write rows", e))?;
+        let mut file = match self.current.take() {
+            Some(file) => file,
+            None => self.next_file()?,
+        };
+        let written = file.writer.write(&batch).await;
+        written.map_err(|e| self.failed(&file.path, e))?;
+        if file.writer.bytes_written() + file.writer.in_progress_size() >= self.roll_at {
+            self.finish(file).await
+        } else {
+            self.current = Some(file);
+            Ok(())
+        }
+    }
+
+    /// Finishes the files (none, if no row came).
+    pub async fn close(mut self) -> Result<Vec<DataFile>, TableError> {
+        if let Some(file) = self.current.take() {
+            self.finish(file).await?;
+        }
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    /// Takes back what was written.
+    pub async fn abort(mut self) {
+        if let Some(mut file) = self.current.take() {
+            // Nobody sees the file: an upload that cannot be taken back is only space.
+            drop(file.writer.flush().await);
+            drop(file.writer.into_inner().abort().await);
+        }
+        delete(&self.store, std::mem::take(&mut self.finished)).await;
+    }
+
+    fn next_file(&self) -> Result<OpenFile, TableError> {
+        let index = self.finished.len();
+        let name = format!("part-{index:05}-{}.zstd.parquet", Uuid::new_v4());
+        let path = self.folder.clone().join(name);
+        let upload = BufWriter::new(Arc::clone(&self.store), path.clone());
+        let writer = AsyncArrowWriter::try_new(
+            upload,
+            Arc::clone(&self.schema),
+            Some(self.properties.clone()),
+        )
+        .map_err(|e| self.failed(&path, e))?;
+        Ok(OpenFile { path, writer })
+    }
+
+    async fn finish(&mut self, mut file: OpenFile) -> Result<(), TableError> {
+        let metadata = file.writer.finish().await;
+        let metadata = metadata.map_err(|e| self.failed(&file.path, e))?;
+        let head = self.store.head(&file.path).await;
+        let head = head.map_err(|e| {
+            let message = format!("cannot find `{}` after writing it", file.path);
+            TableError::caused(&self.url, message, e)
+        })?;
+        let statistics = statistics::of_file(&metadata, &self.schema).map_err(|e| {
+            let message = format!("cannot sum up `{}`", file.path);
+            TableError::caused(&self.url, message, e)
+        })?;
+        self.finished.push(DataFile {
+            path: file.path,
+            size: head.size,
+            rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
+            modified: head.last_modified.timestamp_millis(),
+            statistics: Some(statistics),
+        });
+        Ok(())
+    }
+
+    fn failed(&self, path: &Path, error: ParquetError) -> TableError {
+        TableError::caused(&self.url, format!("cannot write `{path}`"), error)
+    }
+}
+
+impl Drop for TableWriter {
+    fn drop(&mut self) {
+        let files = std::mem::take(&mut self.finished);
+        if let (false, Ok(runtime)) = (files.is_empty(), Handle::try_current()) {
+            let store = Arc::clone(&self.store);
+            runtime.spawn(async move { delete(&store, files).await });
+        }
+    }
+}
+
+/// Deletes files that nobody sees; one that stays is only space.
+async fn delete(store: &Arc<dyn ObjectStore>, files: Vec<DataFile>) {
+    for file in files {
+        drop(store.delete(&file.path).await);
+    }
+}
