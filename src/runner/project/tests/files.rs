@@ -18,6 +18,21 @@ fn broken_yaml_names_its_line() {
 }
 
 #[test]
+fn jinja_without_quotes_is_explained() {
+    assert_eq!(
+        wrong(&[("dbt_project.yml", "name: shop\nvars: {a: 1, b: {{ x }}}\n")]),
+        "dbt_project.yml:2:18 a key must be text, found a map \
+         (a value that starts with `{{` needs quotes)"
+    );
+    let vars = "name: shop\nvars: {1: a, true: b, ~: c}\n";
+    let vars = folder(&[("dbt_project.yml", vars)]).load().vars;
+    assert_eq!(
+        Value::Object(vars),
+        json!({"1": "a", "true": "b", "~": "c"})
+    );
+}
+
+#[test]
 fn the_place_is_counted_in_characters_and_marks_the_key() {
     let files = [("models/p.yml", "# ü\nmodels: [{name: é, wat: 1}]\n")];
     let error = folder(&files).error();

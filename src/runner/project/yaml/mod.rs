@@ -32,7 +32,7 @@ pub(crate) fn parse(file: &Arc<TextFile>) -> Result<Node> {
             .map_err(|error| syntax_error(&error, file))?;
     let label: Arc<str> = Arc::from("the file");
     Ok(match raw {
-        Some(raw) => convert(raw, &label, file),
+        Some(raw) => convert(raw, &label, file)?,
         None => Node {
             data: Data::Null,
             place: Place::start(file),
@@ -93,7 +93,7 @@ fn typed_text<'a>(at: &serde_saphyr::Location, file: &'a TextFile) -> Option<&'a
     file.text.get(start..end).map(str::trim)
 }
 
-fn convert(raw: Spanned<Raw>, label: &Arc<str>, file: &Arc<TextFile>) -> Node {
+fn convert(raw: Spanned<Raw>, label: &Arc<str>, file: &Arc<TextFile>) -> Result<Node> {
     let at = raw.defined;
     let data = match raw.value {
         Raw::Null => Data::Null,
@@ -125,32 +125,41 @@ fn convert(raw: Spanned<Raw>, label: &Arc<str>, file: &Arc<TextFile>) -> Node {
                 items
                     .into_iter()
                     .map(|i| convert(i, &label, file))
-                    .collect(),
+                    .collect::<Result<_>>()?,
             )
         }
         Raw::Map(entries) => {
             let entries = entries.into_iter();
-            Data::Map(entries.map(|(k, v)| convert_entry(k, v, file)).collect())
+            let entries = entries.map(|(k, v)| convert_entry(k, v, file));
+            Data::Map(entries.collect::<Result<_>>()?)
         }
     };
-    Node {
+    Ok(Node {
         data,
         place: place_of(&at, file),
         label: Arc::clone(label),
-    }
+    })
 }
 
-fn convert_entry(key: Spanned<Raw>, value: Spanned<Raw>, file: &Arc<TextFile>) -> Entry {
-    let at = key.defined;
-    let name = match key.value {
-        Raw::String(name) => name,
-        other => typed_text(&at, file)
-            .map_or_else(|| format!("{other:?}").to_lowercase(), str::to_owned),
+fn convert_entry(
+    key: Spanned<Raw>,
+    value: Spanned<Raw>,
+    file: &Arc<TextFile>,
+) -> Result<Entry> {
+    let place = place_of(&key.defined, file);
+    let name = match (key.value, typed_text(&key.defined, file)) {
+        (Raw::String(name), _) => name,
+        (Raw::Map(_), _) => {
+            let error = place.error("a key must be text, found a map");
+            return Err(error.with_hint("a value that starts with `{{` needs quotes"));
+        }
+        (Raw::Null | Raw::Bool(_) | Raw::Number(_), Some(text)) => text.to_owned(),
+        _ => return Err(place.error("a key must be text")),
     };
     let label: Arc<str> = Arc::from(format!("`{name}`"));
-    Entry {
+    Ok(Entry {
         name,
-        place: place_of(&at, file),
-        value: convert(value, &label, file),
-    }
+        place,
+        value: convert(value, &label, file)?,
+    })
 }
