@@ -5,3 +5,4 @@ mod functions_page;
 mod layers;
 mod oracle;
 mod packs;
+mod run;
