@@ -301,3 +301,6 @@ impl Dag {
         select::select(self, selection)
     }
 }
+
+#[cfg(test)]
+mod tests;

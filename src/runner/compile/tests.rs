@@ -1,0 +1,194 @@
+//! Whole projects, built by hand.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::runner::error::{ErrorKind, RunnerError};
+use crate::runner::project::{ConfigMap, ModelFile, Target};
+
+struct Columns;
+
+#[async_trait]
+impl SchemaResolver for Columns {
+    async fn source_columns(
+        &self,
+        _source: &ResolvedSource,
+    ) -> Result<Vec<(String, String)>> {
+        Ok(vec![("id".to_owned(), "BIGINT".to_owned())])
+    }
+
+    async fn node_columns(
+        &self,
+        node: &Node,
+        _upstream: &[Arc<Node>],
+    ) -> Result<Vec<(String, String)>> {
+        let names = ["id", node.name.as_str()];
+        Ok(names.map(|n| (n.to_owned(), "VARCHAR".to_owned())).to_vec())
+    }
+}
+
+fn file(path: &str, text: &str) -> TextFile {
+    TextFile {
+        path: PathBuf::from(path),
+        text: Arc::from(text),
+    }
+}
+
+fn model(name: &str, sql: &str) -> ModelFile {
+    ModelFile {
+        name: name.to_owned(),
+        file: file(&format!("models/web/{name}.sql"), sql),
+        fqn: ["shop", "web", name].map(str::to_owned).to_vec(),
+        config: ConfigMap::default(),
+        properties: Properties::default(),
+    }
+}
+
+fn project(models: &[(&str, &str)], macros: &str) -> Project {
+    Project {
+        name: "shop".to_owned(),
+        version: None,
+        root: PathBuf::from("/shop"),
+        target_path: PathBuf::from("/shop/target"),
+        clean_targets: Vec::new(),
+        vars: serde_json::from_str(r#"{"gap": 1800, "nested": "{{ 1 + var('gap') }}"}"#)
+            .unwrap(),
+        cli_vars: Vec::new(),
+        current_dir: PathBuf::from("/here"),
+        env: BTreeMap::new(),
+        target: Target {
+            schema: "main".to_owned(),
+            ..Target::default()
+        },
+        models: models.iter().map(|(n, sql)| model(n, sql)).collect(),
+        seeds: Vec::new(),
+        sources: Vec::new(),
+        macros: vec![file("macros/m.sql", macros)],
+        singular_tests: Vec::new(),
+        unit_tests: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn compiled(models: &[(&str, &str)], macros: &str) -> Result<Dag> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let options = CompileOptions::default();
+    let project = Arc::new(project(models, macros));
+    runtime.block_on(compile(project, &options, &Columns))
+}
+
+fn sql(text: &str, macros: &str) -> String {
+    let dag = compiled(&[("a", "select 1"), ("b", text)], macros).unwrap();
+    dag.node("model.shop.b").unwrap().compiled.sql.clone()
+}
+
+fn error(text: &str, macros: &str) -> RunnerError {
+    compiled(&[("sessions", "select 1"), ("b", text)], macros).unwrap_err()
+}
+
+#[test]
+fn references_variables_and_helpers_become_sql() {
+    assert_eq!(
+        sql("select * from {{ ref('a') }}", ""),
+        r#"select * from "shop"."web"."a""#
+    );
+    assert_eq!(sql("{{ ref('shop', 'a').identifier }} {{ this.name }}", ""), "a b");
+    assert_eq!(sql("{{ var('gap') }} {{ var('nested') }} {{ var('x', 2) }}", ""), "1800 1801 2");
+    assert_eq!(
+        sql("{{ dbt_utils.star(ref('a'), except=['ID']) }}", ""),
+        "\"a\""
+    );
+    assert_eq!(sql("{{ config(materialized='table') }}x{{ is_incremental() }}", ""), "xfalse");
+}
+
+#[test]
+fn macros_are_global_return_values_and_change_maps() {
+    let macros = "{% macro pick(d) %}{% do d.update({'k': 7}) %}\
+        {{ return(d) }}{% endmacro %}\n\
+        {% macro default__outer(x) %}{{ pick({'a': x})['k'] + 1 }}{% endmacro %}\n\
+        {% macro outer(x) %}{{ return(adapter.dispatch('outer')(x)) }}{% endmacro %}";
+    assert_eq!(sql("{{ outer(1) }} {{ shop.outer(x=2) }} {{ pick({})['k'] }}", macros), "8 8 7");
+}
+
+#[test]
+fn errors_stand_where_the_user_wrote() {
+    let wrong = error("select 1\r\nfrom {{ ref('session') }}", "");
+    let place = wrong.location().unwrap();
+    assert_eq!((place.line, place.column), (2, 9), "{wrong}");
+    assert_eq!(wrong.kind(), ErrorKind::Graph);
+    assert_eq!(wrong.hint(), Some("did you mean `sessions`?"));
+
+    let wrong = error("{{ m(1) }}", "{% macro m(x) %}\n  {{ nme }}{% endmacro %}");
+    let place = wrong.location().unwrap();
+    assert_eq!(place.file, PathBuf::from("macros/m.sql"));
+    assert_eq!((place.line, place.column), (2, 6), "{wrong}");
+
+    assert_eq!(error("{{ reff('a') }}", "").hint(), Some("did you mean `ref`?"));
+    assert_eq!(
+        error("{{ dbt_utils.pivot('x') }}", "").message(),
+        "`dbt_utils.pivot` is not supported"
+    );
+    let wrong = error("{{ config(materialized='tabel') }}", "");
+    assert_eq!(wrong.hint(), Some("did you mean `table`?"));
+    assert_eq!(wrong.location().unwrap().line, 1);
+    let wrong = error("{% snapshot s %}{% endsnapshot %}", "");
+    assert_eq!(wrong.message(), "`{% snapshot %}` is not supported");
+}
+
+#[test]
+fn endless_macros_and_cycles_end_in_an_error() {
+    let wrong = error("{{ m() }}", "{% macro m() %}{{ m() }}{% endmacro %}");
+    assert!(wrong.message().contains("too deep"), "{wrong}");
+    let models = [("a", "{{ ref('b') }}"), ("b", "{{ ref('a') }}")];
+    let wrong = compiled(&models, "").unwrap_err();
+    assert_eq!(wrong.message(), "the models form a cycle: `a -> b -> a`");
+    let wrong = error("{{ ref('b') }}", "");
+    assert_eq!(wrong.message(), "`b` refers to itself");
+}
+
+#[test]
+fn places_in_compiled_sql_lead_to_the_file() {
+    let text = "select {{ var('gap') }} as n,\r\n  wrong_one from {{ ref('a') }}";
+    let dag = compiled(&[("a", "select 1"), ("b", text)], "").unwrap();
+    let node = dag.node("model.shop.b").unwrap();
+    let place = node.locate(2, 3, 9).unwrap();
+    assert_eq!((place.line, place.column, place.length), (2, 3, 9));
+    let place = node.locate(2, 20, 1).unwrap();
+    assert_eq!((place.line, place.column), (2, 21), "{place:?}");
+}
+
+#[test]
+fn words_select_along_the_graph() {
+    let models = [
+        ("a", "{{ config(tags=['x']) }}"),
+        ("b", "{{ ref('a') }}"),
+        ("c", "{{ ref('b') }}{{ config(materialized='table') }}"),
+    ];
+    let dag = compiled(&models, "").unwrap();
+    let names = |select: &str, exclude: &str| {
+        let words = |s: &str| s.split_whitespace().map(str::to_owned).collect();
+        let selection = Selection {
+            select: words(select),
+            exclude: words(exclude),
+        };
+        let nodes = dag.select(&selection);
+        nodes.map(|nodes| nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>().join(""))
+    };
+    for (select, exclude, expected) in [
+        ("", "", "abc"),
+        ("b", "", "b"),
+        ("+b", "", "ab"),
+        ("b+", "", "bc"),
+        ("1+c", "", "bc"),
+        ("@b", "", "abc"),
+        ("tag:x+", "b", "ac"),
+        ("a+,+b", "", "ab"),
+        ("path:models/web", "c", "ab"),
+        ("web config.materialized:table", "a", "bc"),
+    ] {
+        assert_eq!(names(select, exclude).unwrap(), expected, "{select}");
+    }
+    let wrong = names("tagg:x", "").unwrap_err();
+    assert_eq!(wrong.hint(), Some("did you mean `tag`?"));
+    assert_eq!(names("zzz", "").unwrap_err().kind(), ErrorKind::Usage);
+}
