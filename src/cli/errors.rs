@@ -215,7 +215,16 @@ mod tests {
 
     #[test]
     fn text_has_place_excerpt_cause_and_hint() {
-        insta::assert_snapshot!(render(&located(), Level::Error, false), @"");
+        insta::assert_snapshot!(render(&located(), Level::Error, false), @r#"
+    error: model `a` reads `oders`, which is not there
+    `-> the cause
+     ,-[models/a.sql:2:13]
+     1 | select 'é'
+     2 | from {{ ref('oders') }}
+     :             ^^^^^
+     `----
+    hint: did you mean `orders`?
+    "#);
     }
 
     #[test]

@@ -117,11 +117,29 @@ mod tests {
     fn a_diamond_is_drawn_once() {
         let mut edges = EDGES.to_vec();
         edges.push((2, 4));
-        insta::assert_snapshot!(tree(&labels(), &edges), @"");
+        insta::assert_snapshot!(tree(&labels(), &edges), @r#"
+    pages
+    └── views
+        ├── sessions
+        │   └── alone
+        └── visitors
+            └── sessions (*)
+    "#);
     }
 
     #[test]
     fn mermaid_names_every_node_and_edge() {
-        insta::assert_snapshot!(flow_chart(&labels(), &EDGES), @"");
+        insta::assert_snapshot!(flow_chart(&labels(), &EDGES), @r#"
+    flowchart LR
+      n0["pages"]
+      n1["views"]
+      n2["sessions"]
+      n3["visitors"]
+      n4["alone"]
+      n0 --> n1
+      n1 --> n2
+      n1 --> n3
+      n3 --> n2
+    "#);
     }
 }

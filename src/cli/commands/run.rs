@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use datafusion_sessionize::runner::compile::{
     Dag, Materialized, Node, NodeKind, Selection,
@@ -149,7 +149,11 @@ fn reads(node: &Node) -> String {
 fn writes(dag: &Dag, node: &Node) -> Option<String> {
     let relation = node.relation.as_ref()?;
     let location = dag.project.target.location.trim_end_matches('/');
-    let table = || Some(format!("{location}/{}/{}", relation.schema, relation.name));
+    let folder = match node.config.raw.get("schema") {
+        Some(Value::String(schema)) => format!("{location}/{schema}"),
+        _ => location.to_owned(),
+    };
+    let table = || Some(format!("{folder}/{}", relation.name));
     match (&node.kind, node.config.materialized) {
         (NodeKind::Seed(_), _) => table(),
         (NodeKind::Model, Materialized::Table | Materialized::Incremental) => table(),

@@ -1,0 +1,6 @@
+//! The built binary: exit code, stdout and stderr of every command and of every kind of
+//! error that a user meets, each in one filtered snapshot.
+
+mod commands;
+mod errors;
+mod support;
