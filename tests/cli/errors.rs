@@ -8,7 +8,17 @@ use crate::support::{Project, assert_output};
 fn no_project() {
     let project = Project::empty();
     fs::remove_file(project.path("dbt_project.yml")).expect("it is there");
+<<<<<<< HEAD
     assert_output!(project.run(&["ls"]), @"");
+=======
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: there is no `dbt_project.yml` in `[DIR]/`
+    hint: name the project's folder with `--project-dir`, or make one with `sessionize init`
+    "#);
+>>>>>>> main
 }
 
 #[test]
@@ -17,7 +27,22 @@ fn an_unknown_key() {
         "dbt_project.yml",
         "name: shop\nprofile: shop\nmodel-path: [models]\n",
     );
+<<<<<<< HEAD
     assert_output!(project.run(&["ls"]), @"");
+=======
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: unknown key `model-path` in `dbt_project.yml`
+     ,-[dbt_project.yml:3:1]
+     2 | profile: shop
+     3 | model-path: [models]
+     : ^^^^^^^^^^
+     `----
+    hint: did you mean `model-paths`?
+    "#);
+>>>>>>> main
 }
 
 #[test]
@@ -26,6 +51,7 @@ fn an_unknown_key_of_a_column() {
         "models/schema.yml",
         "models:\n  - name: totals\n    columns:\n      - name: orders\n        descripton: how many\n",
     );
+<<<<<<< HEAD
     assert_output!(project.run(&["ls"]), @"");
 }
 
@@ -101,16 +127,48 @@ fn an_unreadable_parquet_file() {
             "sources:\n  - name: raw\n    tables:\n      - name: events\n        config:\n          external_location: data/events.parquet\n",
         );
     assert_output!(project.run(&["query", "select * from {{ source('raw', 'events') }}"]), @"");
+=======
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: unknown key `descripton` in column `orders`
+     ,-[models/schema.yml:5:9]
+     4 |       - name: orders
+     5 |         descripton: how many
+     :         ^^^^^^^^^^
+     `----
+    hint: did you mean `description`?
+    "#);
+>>>>>>> main
 }
 
 #[test]
 fn vars_of_the_wrong_shape() {
+<<<<<<< HEAD
     assert_output!(Project::small().run(&["ls", "--vars", "[1, 2]"]), @"");
     assert_output!(Project::small().run(&["ls", "--vars", "lowest"]), @"");
+=======
+    assert_output!(Project::small().run(&["ls", "--vars", "[1, 2]"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `--vars` must be a mapping of names to values, found a list of 2 items
+    hint: write a mapping, for example `--vars '{name: value}'`
+    "#);
+    assert_output!(Project::small().run(&["ls", "--vars", "lowest"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `--vars` must be a mapping of names to values, found the text `lowest`
+    hint: write a mapping, for example `--vars '{name: value}'`
+    "#);
+>>>>>>> main
 }
 
 #[test]
 fn a_memory_limit_of_the_wrong_shape() {
+<<<<<<< HEAD
     assert_output!(Project::small().run(&["ls", "--memory-limit", "much"]), @"");
 }
 
@@ -118,9 +176,34 @@ fn a_memory_limit_of_the_wrong_shape() {
 fn an_empty_selection() {
     assert_output!(Project::small().run(&["build", "-s", "totls"]), @"");
     assert_output!(Project::small().run(&["ls", "-s", "totals", "--exclude", "totals"]), @"");
+=======
+    assert_output!(Project::small().run(&["ls", "--memory-limit", "much"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `much` is not a size
+    hint: write a number of bytes or a unit: `256MB`, `512MiB`, `1GB`, `1.5GiB`
+    "#);
+>>>>>>> main
 }
 
 #[test]
 fn an_unknown_target() {
+<<<<<<< HEAD
     assert_output!(Project::small().run(&["ls", "-t", "prod"]), @"");
+=======
+    assert_output!(Project::small().run(&["ls", "-t", "prod"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: there is no target `prod` in the profile's `outputs`
+     ,-[profiles.yml:4:5]
+     3 |   outputs:
+     4 |     dev:
+     :     ^
+     5 |       type: sessionize
+     `----
+    hint: targets there: `dev`
+    "#);
+>>>>>>> main
 }

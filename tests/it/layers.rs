@@ -109,7 +109,11 @@ fn rooms_import_only_downward() {
     let wrong: Vec<String> = files
         .iter()
         .flat_map(|file| {
-            let path = file.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+            let path = file
+                .strip_prefix(&src)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             violations(&path, &fs::read_to_string(file).unwrap())
         })
         .collect();
@@ -130,6 +134,8 @@ fn every_room_is_in_the_table() {
 #[test]
 fn an_upward_import_is_seen() {
     assert!(!violations("boundary/mod.rs", "use crate::runner::error;").is_empty());
-    assert!(!violations("runner/project/mod.rs", "use crate::runner::run::run;").is_empty());
+    assert!(
+        !violations("runner/project/mod.rs", "use crate::runner::run::run;").is_empty()
+    );
     assert!(violations("runner/run/mod.rs", "use crate::runner::project::X;").is_empty());
 }

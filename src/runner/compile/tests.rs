@@ -71,7 +71,9 @@ fn project(models: &[(&str, &str)], macros: &str) -> Project {
 }
 
 fn compiled(models: &[(&str, &str)], macros: &str) -> Result<Dag> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let options = CompileOptions::default();
     let project = Arc::new(project(models, macros));
     runtime.block_on(compile(project, &options, &Columns))
@@ -92,13 +94,25 @@ fn references_variables_and_helpers_become_sql() {
         sql("select * from {{ ref('a') }}", ""),
         r#"select * from "shop"."web"."a""#
     );
-    assert_eq!(sql("{{ ref('shop', 'a').identifier }} {{ this.name }}", ""), "a b");
-    assert_eq!(sql("{{ var('gap') }} {{ var('nested') }} {{ var('x', 2) }}", ""), "1800 1801 2");
+    assert_eq!(
+        sql("{{ ref('shop', 'a').identifier }} {{ this.name }}", ""),
+        "a b"
+    );
+    assert_eq!(
+        sql("{{ var('gap') }} {{ var('nested') }} {{ var('x', 2) }}", ""),
+        "1800 1801 2"
+    );
     assert_eq!(
         sql("{{ dbt_utils.star(ref('a'), except=['ID']) }}", ""),
         "\"a\""
     );
-    assert_eq!(sql("{{ config(materialized='table') }}x{{ is_incremental() }}", ""), "xfalse");
+    assert_eq!(
+        sql(
+            "{{ config(materialized='table') }}x{{ is_incremental() }}",
+            ""
+        ),
+        "xfalse"
+    );
 }
 
 #[test]
@@ -107,7 +121,13 @@ fn macros_are_global_return_values_and_change_maps() {
         {{ return(d) }}{% endmacro %}\n\
         {% macro default__outer(x) %}{{ pick({'a': x})['k'] + 1 }}{% endmacro %}\n\
         {% macro outer(x) %}{{ return(adapter.dispatch('outer')(x)) }}{% endmacro %}";
-    assert_eq!(sql("{{ outer(1) }} {{ shop.outer(x=2) }} {{ pick({})['k'] }}", macros), "8 8 7");
+    assert_eq!(
+        sql(
+            "{{ outer(1) }} {{ shop.outer(x=2) }} {{ pick({})['k'] }}",
+            macros
+        ),
+        "8 8 7"
+    );
 }
 
 #[test]
@@ -123,7 +143,10 @@ fn errors_stand_where_the_user_wrote() {
     assert_eq!(place.file, PathBuf::from("macros/m.sql"));
     assert_eq!((place.line, place.column), (2, 6), "{wrong}");
 
-    assert_eq!(error("{{ reff('a') }}", "").hint(), Some("did you mean `ref`?"));
+    assert_eq!(
+        error("{{ reff('a') }}", "").hint(),
+        Some("did you mean `ref`?")
+    );
     assert_eq!(
         error("{{ dbt_utils.pivot('x') }}", "").message(),
         "`dbt_utils.pivot` is not supported"
@@ -172,7 +195,13 @@ fn words_select_along_the_graph() {
             exclude: words(exclude),
         };
         let nodes = dag.select(&selection);
-        nodes.map(|nodes| nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>().join(""))
+        nodes.map(|nodes| {
+            nodes
+                .iter()
+                .map(|n| n.name.clone())
+                .collect::<Vec<_>>()
+                .join("")
+        })
     };
     for (select, exclude, expected) in [
         ("", "", "abc"),
