@@ -172,3 +172,6 @@ fn place(
         .map_err(|e| TableError::caused(&table.url, "not a path of the store", e))?;
     Ok((store, folder))
 }
+
+#[cfg(test)]
+mod tests;

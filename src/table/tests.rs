@@ -1,0 +1,95 @@
+//! A table from its first commit to a conflict.
+
+use datafusion::arrow::array::{ArrayRef, Int64Array};
+use datafusion::prelude::SessionContext;
+
+use super::*;
+use crate::catalog::committed;
+
+#[tokio::test]
+async fn versions_replace_each_other_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(&Url::from_directory_path(folder.path()).unwrap());
+    assert!(table.open().await.unwrap().is_none());
+    let first = commit(&table, None, vec![1, 2, 3]).await.unwrap();
+    assert_eq!((first.version, sum(&table).await), (0, 6));
+    assert_eq!(first.metadata["run"], "r");
+    let second = commit(&table, Some(&first), vec![10]).await.unwrap();
+    assert_eq!((second.version, second.files.len()), (1, 1));
+    assert_eq!(sum(&table).await, 10);
+    let error = commit(&table, Some(&first), vec![5]).await.unwrap_err();
+    assert!(matches!(error, TableError::Conflict { .. }), "{error}");
+    let error = commit(&table, None, vec![5]).await.unwrap_err();
+    assert!(matches!(error, TableError::Conflict { .. }), "{error}");
+    assert_eq!(sum(&table).await, 10);
+}
+
+#[tokio::test]
+async fn a_dropped_writer_leaves_the_version_as_it_was() {
+    let table = table(&Url::parse("memory:///t").unwrap());
+    commit(&table, None, vec![1]).await.unwrap();
+    let batch = batch(vec![2]);
+    let mut writer = table.writer(batch.schema()).unwrap().with_roll_at(1);
+    writer.write(&batch).await.unwrap();
+    drop(writer);
+    assert_eq!(sum(&table).await, 1);
+    assert_eq!(table.open().await.unwrap().unwrap().files.len(), 1);
+}
+
+#[tokio::test]
+async fn a_table_can_be_empty_and_change_its_columns() {
+    let table = table(&Url::parse("memory:///t").unwrap());
+    let first = commit(&table, None, vec![]).await.unwrap();
+    assert!(first.files.is_empty());
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![4]));
+    let batch = RecordBatch::try_from_iter([("other", column)]).unwrap();
+    let schema = committed_schema(&batch.schema()).unwrap();
+    let mut writer = table.writer(Arc::clone(&schema)).unwrap();
+    writer.write(&batch).await.unwrap();
+    let files = writer.close().await.unwrap();
+    let none = BTreeMap::new();
+    let second = table.commit(Some(&first), Change::Replace, schema, files, none);
+    let second = second.await.unwrap();
+    assert_eq!(second.schema.field(0).name(), "other");
+    assert_eq!((second.files[0].rows, second.version), (1, 1));
+}
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
+
+fn table(url: &Url) -> Table {
+    Table::new(url.clone(), Stores::default())
+}
+
+fn batch(values: Vec<i64>) -> RecordBatch {
+    let column: ArrayRef = Arc::new(Int64Array::from(values));
+    let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let schema = committed_schema(&batch.schema()).unwrap();
+    RecordBatch::try_new(schema, batch.columns().to_vec()).unwrap()
+}
+
+async fn commit(
+    table: &Table,
+    base: Option<&TableVersion>,
+    values: Vec<i64>,
+) -> Result<TableVersion, TableError> {
+    let batch = batch(values);
+    let mut writer = table.writer(batch.schema())?;
+    writer.write(&batch).await?;
+    let files = writer.close().await?;
+    let metadata = BTreeMap::from([("run".to_owned(), "r".to_owned())]);
+    let schema = batch.schema();
+    table
+        .commit(base, Change::Replace, schema, files, metadata)
+        .await
+}
+
+async fn sum(table: &Table) -> i64 {
+    let version = table.open().await.unwrap().unwrap();
+    let context = SessionContext::new();
+    let provider = committed(table.stores(), &version).unwrap();
+    context.register_table("t", provider).unwrap();
+    let rows = context.sql("select sum(n) from t where n > 0").await.unwrap();
+    let rows = rows.collect().await.unwrap();
+    rows[0].column(0).as_primitive::<Int64Type>().value(0)
+}
