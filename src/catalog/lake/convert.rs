@@ -342,7 +342,7 @@ mod tests {
             .flat_map(|op| (-7..7).flat_map(move |l| (-70..70).map(move |t| (*op, l, t))))
         {
             if let Some((file_op, value)) = finer(op, literal, 5) {
-                let lake = tick.div_euclid(5);
+                let lake = i64::div_euclid(tick, 5);
                 assert_eq!(holds(op, lake, literal), holds(file_op, tick, value));
             }
             if let Some((file_op, value)) = coarser(op, literal, 5) {
