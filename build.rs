@@ -52,10 +52,6 @@ fn variable(name: &str) -> io::Result<String> {
     env::var(name).map_err(|e| io::Error::other(format!("`{name}`: {e}")))
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "Cargo reads what a build script prints"
-)]
 fn say(line: &str) {
     println!("{line}");
 }

@@ -64,7 +64,7 @@ impl ScalarUDFImpl for UrlQuery {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         scalar::map_texts(&args, |texts, row, builder| {
-            builder.append_option(texts[0].get(row).map(|url| url::query(url)));
+            builder.append_option(texts[0].get(row).map(url::query));
             Ok(())
         })
     }

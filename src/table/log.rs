@@ -292,7 +292,7 @@ fn commit_error(url: &Url, error: DeltaTableError) -> TableError {
     );
     if conflict {
         TableError::Conflict {
-            url: url.clone(),
+            url: Box::new(url.clone()),
             source: Box::new(error),
         }
     } else {

@@ -30,7 +30,7 @@ pub enum TableError {
     #[error("table `{url}`: another run committed first")]
     Conflict {
         /// The table.
-        url: Url,
+        url: Box<Url>,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -38,7 +38,7 @@ pub enum TableError {
     #[error("table `{url}`: {message}")]
     Other {
         /// The table.
-        url: Url,
+        url: Box<Url>,
         /// What was attempted and what happened.
         message: String,
         /// The cause.
@@ -50,7 +50,7 @@ pub enum TableError {
 impl TableError {
     pub(crate) fn new(url: &Url, message: impl Into<String>) -> Self {
         Self::Other {
-            url: url.clone(),
+            url: Box::new(url.clone()),
             message: message.into(),
             source: None,
         }
@@ -62,7 +62,7 @@ impl TableError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Other {
-            url: url.clone(),
+            url: Box::new(url.clone()),
             message: message.into(),
             source: Some(source.into()),
         }

@@ -89,7 +89,10 @@ async fn sum(table: &Table) -> i64 {
     let context = SessionContext::new();
     let provider = committed(table.stores(), &version).unwrap();
     context.register_table("t", provider).unwrap();
-    let rows = context.sql("select sum(n) from t where n > 0").await.unwrap();
+    let rows = context
+        .sql("select sum(n) from t where n > 0")
+        .await
+        .unwrap();
     let rows = rows.collect().await.unwrap();
     rows[0].column(0).as_primitive::<Int64Type>().value(0)
 }

@@ -21,7 +21,11 @@ async fn files_of_differing_columns_are_one_table() {
     let folder = tempfile::tempdir().unwrap();
     let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![-1]));
     let large: ArrayRef = Arc::new(LargeStringArray::from(vec!["a"]));
-    write(folder.path(), "day=2024-01-01/1.parquet", &[("t", nanos), ("id", large)]);
+    write(
+        folder.path(),
+        "day=2024-01-01/1.parquet",
+        &[("t", nanos), ("id", large)],
+    );
     let millis = TimestampMillisecondArray::from(vec![5]).with_timezone("+00:00");
     let more: ArrayRef = Arc::new(Int64Array::from(vec![7]));
     let columns: [(&str, ArrayRef); 2] = [("t", Arc::new(millis)), ("extra", more)];
@@ -29,7 +33,10 @@ async fn files_of_differing_columns_are_one_table() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["2024-01-01T00:00:00+01:00"]));
     write(folder.path(), "day=2024-01-03/3.parquet", &[("t", text)]);
     fs::write(folder.path().join("_SUCCESS"), "").unwrap();
-    let columns = vec![column("t", "timestamptz", true), column("page", "text", false)];
+    let columns = vec![
+        column("t", "timestamptz", true),
+        column("page", "text", false),
+    ];
     let shown = query(folder.path(), columns, "select * from lake order by day").await;
     assert_eq!(
         shown.unwrap(),
@@ -74,7 +81,10 @@ async fn only_needed_row_groups_are_read() {
     let sql = "explain analyze select t from lake where t >= timestamptz '1970-01-01T00:01:30Z'";
     let columns = vec![column("t", "timestamptz", true)];
     let shown = query(folder.path(), columns, sql).await.unwrap();
-    assert!(shown.contains("row_groups_pruned_statistics=10 total → 1 matched"), "{shown}");
+    assert!(
+        shown.contains("row_groups_pruned_statistics=10 total → 1 matched"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +99,12 @@ async fn views_resolve_through_the_catalog() {
     catalog.register(&context, "p").unwrap();
     let rows = context.sql("select n from two").await.unwrap();
     let rows = rows.collect().await.unwrap();
-    assert!(pretty_format_batches(&rows).unwrap().to_string().contains("| 2 |"));
+    assert!(
+        pretty_format_batches(&rows)
+            .unwrap()
+            .to_string()
+            .contains("| 2 |")
+    );
     let error = context.sql("select * from \"left\"").await.unwrap_err();
     assert!(error.to_string().contains("read each other"), "{error}");
     catalog.insert("p", "b", "one", view("select 3 as n"));

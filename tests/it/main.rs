@@ -1,7 +1,7 @@
 //! Integration tests, one binary, a module each.
 
-mod embedding;
 mod catalog;
+mod embedding;
 mod functions_page;
 mod layers;
 mod oracle;

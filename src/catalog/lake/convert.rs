@@ -218,13 +218,21 @@ fn never_fails(from: &DataType, to: &DataType) -> bool {
 
 /// A column's values as the lake's type; a value that does not fit is an error that names
 /// column and value.
-#[derive(Debug, Eq, Hash)]
+#[derive(Debug, Eq)]
 struct LakeCast {
     input: Arc<dyn PhysicalExpr>,
     field: FieldRef,
 }
 
-// Not derived: <https://github.com/rust-lang/rust/issues/78808>.
+// `PartialEq` is not derived because of <https://github.com/rust-lang/rust/issues/78808>;
+// `Hash` reads the same fields.
+impl std::hash::Hash for LakeCast {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.input.hash(state);
+        self.field.hash(state);
+    }
+}
+
 impl PartialEq for LakeCast {
     fn eq(&self, other: &Self) -> bool {
         self.input.eq(&other.input) && self.field == other.field

@@ -61,6 +61,32 @@ fn placed(error: RunnerError, test: &DataTest) -> RunnerError {
     error.with_location(test.location.clone())
 }
 
+/// What the test reads: the tested node, or its rows that `where` keeps.
+fn filtered(tested: &Tested<'_>, config: &NodeConfig) -> String {
+    let relation = &tested.relation;
+    match config.where_.as_deref() {
+        Some(condition) => {
+            format!("(select * from {relation} where {condition}) dbt_subquery")
+        }
+        None => relation.clone(),
+    }
+}
+
+fn property_file(test: &DataTest) -> TextFile {
+    TextFile {
+        path: test.location.file.clone(),
+        text: Arc::clone(&test.location.text),
+    }
+}
+
+fn properties(test: &DataTest) -> Properties {
+    Properties {
+        description: test.description.clone(),
+        location: Some(test.location.clone()),
+        ..Properties::default()
+    }
+}
+
 fn draft(
     compiler: &Compiler<'_>,
     tested: &Tested<'_>,
@@ -72,11 +98,10 @@ fn draft(
         return Ok(None);
     }
     let mut arguments = test.arguments.clone();
-    let named_column = arguments.remove("column_name");
-    let named_column = named_column
-        .as_ref()
-        .and_then(Value::as_str)
-        .map(str::to_owned);
+    let named_column = match arguments.remove("column_name") {
+        Some(Value::String(name)) => Some(name),
+        _ => None,
+    };
     let column = test
         .column
         .clone()
@@ -87,13 +112,7 @@ fn draft(
     let id = format!("test.{}.{name}.{}", compiler.project.name, names.hash);
     let mut reads = vec![Arc::clone(tested.id)];
     let arguments = rendered_arguments(compiler, &name, arguments, &mut reads)?;
-    let relation = match config.where_.as_deref() {
-        Some(condition) => {
-            let relation = &tested.relation;
-            format!("(select * from {relation} where {condition}) dbt_subquery")
-        }
-        None => tested.relation.clone(),
-    };
+    let relation = filtered(tested, &config);
     let sql = sql(
         compiler,
         test,
@@ -117,23 +136,15 @@ fn draft(
         }),
         attached: Arc::clone(tested.id),
     };
-    let file = TextFile {
-        path: test.location.file.clone(),
-        text: Arc::clone(&test.location.text),
-    };
     let node = Node {
         id: NodeId::from(id),
         name,
         kind,
         fqn,
         checksum: compiler.checksum(&sql),
-        file: Some(file),
+        file: Some(property_file(test)),
         config,
-        properties: Properties {
-            description: test.description.clone(),
-            location: Some(test.location.clone()),
-            ..Properties::default()
-        },
+        properties: properties(test),
         relation: None,
         raw_code: Arc::from(sql.as_str()),
         compiled: super::Compiled {

@@ -309,7 +309,10 @@ fn path_of(node: &Node) -> Option<String> {
     Some(path.to_string_lossy().replace('\\', "/"))
 }
 
-fn source_test(value: &str) -> Result<Box<dyn Fn(&Node) -> bool + '_>> {
+/// Whether a node is what a word of the selection names.
+type NodeTest<'a> = Box<dyn Fn(&Node) -> bool + 'a>;
+
+fn source_test(value: &str) -> Result<NodeTest<'_>> {
     let parts: Vec<Pattern> =
         value.split('.').map(Pattern::new).collect::<Result<_>>()?;
     if parts.len() > 3 {

@@ -111,7 +111,7 @@ fn references_variables_and_helpers_become_sql() {
             "{{ config(materialized='table') }}x{{ is_incremental() }}",
             ""
         ),
-        "xfalse"
+        "xFalse"
     );
 }
 

@@ -87,20 +87,19 @@ fn span(diagnostic: &Diagnostic) -> Option<Place> {
 
 /// Message and hint.
 fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<String>) {
-    if let DataFusionError::SchemaError(schema, _) = error {
-        if let SchemaError::FieldNotFound {
+    if let DataFusionError::SchemaError(schema, _) = error
+        && let SchemaError::FieldNotFound {
             field,
             valid_fields,
         } = &**schema
-        {
-            let mut names: Vec<&str> = valid_fields.iter().map(|f| f.name()).collect();
-            names.dedup();
-            let mut message = format!("there is no column `{}`", field.flat_name());
-            if !names.is_empty() {
-                message.push_str(&format!("; found {}", listed(&names)));
-            }
-            return (message, did_you_mean(field.name(), names));
+    {
+        let mut names: Vec<&str> = valid_fields.iter().map(|f| f.name()).collect();
+        names.dedup();
+        let mut message = format!("there is no column `{}`", field.flat_name());
+        if !names.is_empty() {
+            message.push_str(&format!("; found {}", listed(&names)));
         }
+        return (message, did_you_mean(field.name(), names));
     }
     if let DataFusionError::SQL(parser, _) = error {
         let text = parser.to_string();

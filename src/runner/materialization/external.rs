@@ -103,7 +103,7 @@ async fn local(job: &Job, place: &Path) -> Result<u64> {
             ),
         )
     })?;
-    let parent = place.parent().unwrap_or(Path::new("/"));
+    let parent = place.parent().unwrap_or_else(|| Path::new("/"));
     tokio::fs::create_dir_all(parent)
         .await
         .map_err(|e| io(parent, e))?;

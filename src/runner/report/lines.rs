@@ -94,7 +94,7 @@ pub fn log_line(
     level: &str,
     event: &str,
     message: &str,
-    data: Map<String, Value>,
+    data: &Map<String, Value>,
 ) -> String {
     json!({
         "ts": time.to_rfc3339(),
@@ -131,7 +131,7 @@ pub fn result_log(
         "skipped_by": result.skipped_by.as_deref(),
     });
     let line = result_line(result, index, total);
-    log_line(time, level, "node_finished", &line, object(data))
+    log_line(time, level, "node_finished", &line, &object(data))
 }
 
 /// The closing line as a JSON log line.
@@ -152,7 +152,7 @@ pub fn summary_log(time: DateTime<Utc>, results: &RunResults) -> String {
         level,
         "run_finished",
         &summary_line(results),
-        object(data),
+        &object(data),
     )
 }
 
@@ -216,7 +216,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

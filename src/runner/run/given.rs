@@ -155,7 +155,7 @@ mod tests {
         ]))
     }
 
-    fn dict(value: Value) -> Written {
+    fn dict(value: &Value) -> Written {
         let rows = value.as_array().unwrap().iter();
         let rows: Vec<_> = rows.map(|r| r.as_object().unwrap().clone()).collect();
         from_dict(&rows).unwrap()
@@ -164,14 +164,14 @@ mod tests {
     #[test]
     fn columns_that_are_not_named_are_null() {
         let batch =
-            typed(&dict(json!([{"id": 1}, {"id": "2"}])), &schema(), true).unwrap();
+            typed(&dict(&json!([{"id": 1}, {"id": "2"}])), &schema(), true).unwrap();
         assert_eq!((batch.num_rows(), batch.num_columns()), (2, 2));
         assert_eq!(batch.column(1).null_count(), 2);
     }
 
     #[test]
     fn a_wrong_value_names_row_and_column() {
-        let error = typed(&dict(json!([{"id": 1}, {"id": "x"}])), &schema(), true);
+        let error = typed(&dict(&json!([{"id": 1}, {"id": "x"}])), &schema(), true);
         assert_eq!(
             error.unwrap_err().message(),
             "row 2, column `id`: expected a value of type Int64, found `x`"
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_unknown_column_has_a_suggestion() {
-        let error = typed(&dict(json!([{"nam": 1}])), &schema(), true).unwrap_err();
+        let error = typed(&dict(&json!([{"nam": 1}])), &schema(), true).unwrap_err();
         assert_eq!(error.hint(), Some("did you mean `name`?"));
     }
 

@@ -54,7 +54,7 @@ impl Object for Builtin {
             "is_incremental" => Ok(Value::from(context.execute && context.incremental)),
             "return" => {
                 let (value,): (Option<Value>,) = from_args(args)?;
-                context.record().returned = Some(value.unwrap_or(Value::from(())));
+                context.record().returned = Some(value.unwrap_or_default());
                 Err(fail("`return()` works only inside a macro"))
             }
             "log" => {
@@ -102,7 +102,7 @@ impl Object for Builtin {
             _ if method.ends_with("require") && self.context.execute => Err(fail(
                 format!("configuration `{name}` is required and not set"),
             )),
-            _ => Ok(default.unwrap_or(Value::from(()))),
+            _ => Ok(default.unwrap_or_default()),
         }
     }
 }
@@ -189,7 +189,7 @@ fn convert(name: &str, args: &[Value]) -> Result<Value, Error> {
         "set" => {
             let (value, default): (Value, Option<Value>) = from_args(args)?;
             let Ok(items) = value.try_iter() else {
-                return Ok(default.unwrap_or(Value::from(())));
+                return Ok(default.unwrap_or_default());
             };
             let mut unique: Vec<Value> = Vec::new();
             for item in items {

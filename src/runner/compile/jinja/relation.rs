@@ -82,7 +82,7 @@ impl Object for RelationObject {
             "identifier" | "name" | "table" => &self.name,
             _ => return None,
         };
-        Some(part.as_deref().map_or(Value::from(()), Value::from))
+        Some(part.as_deref().map_or_else(Value::default, Value::from))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

@@ -77,6 +77,10 @@ fn values(config: &ConfigMap) -> Value {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one project and all that was read of it"
+)]
 fn a_whole_project_is_read() {
     let folder = folder(&[
         (
