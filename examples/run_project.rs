@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example run_project -- [PROJECT_DIR] [LOCATION]`
 
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

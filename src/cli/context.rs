@@ -101,7 +101,7 @@ impl Context {
     /// The project's folder, absolute.
     pub(crate) fn project_dir(&self) -> PathBuf {
         let dir = self.global.project_dir.as_deref();
-        self.absolute(dir.unwrap_or(Path::new("")))
+        self.absolute(dir.unwrap_or_else(|| Path::new("")))
     }
 
     /// `path` as seen from the current directory.

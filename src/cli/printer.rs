@@ -90,7 +90,7 @@ impl Printer {
     }
 
     /// Prints a line about the run on stdout, or an event when logs are JSON.
-    pub(crate) fn progress(&self, level: Level, name: &str, text: &str, data: Value) {
+    pub(crate) fn progress(&self, level: Level, name: &str, text: &str, data: &Value) {
         if self.quiet && level != Level::Error {
             return;
         }
@@ -108,7 +108,7 @@ impl Printer {
         match self.format {
             LogFormat::Text => self.diagnostic(text),
             LogFormat::Json => {
-                self.diagnostic(&self.event(Level::Info, "Note", text, json!({})));
+                self.diagnostic(&self.event(Level::Info, "Note", text, &json!({})));
             }
         }
     }
@@ -134,7 +134,7 @@ impl Printer {
                 } else {
                     "Error"
                 };
-                self.event(level, name, error.message(), errors::json(error))
+                self.event(level, name, error.message(), &errors::json(error))
             }
         };
         self.diagnostic(&text);
@@ -144,7 +144,7 @@ impl Printer {
         self.suspended(|| tolerate(writeln!(io::stderr().lock(), "{text}")));
     }
 
-    fn event(&self, level: Level, name: &str, text: &str, data: Value) -> String {
+    fn event(&self, level: Level, name: &str, text: &str, data: &Value) -> String {
         json!({
             "info": {
                 "name": name,

@@ -72,7 +72,7 @@ impl RunObserver for Progress {
             "error": result.error.as_ref().map(super::errors::json),
         });
         self.printer
-            .progress(level(result.status), "NodeFinished", &text, data);
+            .progress(level(result.status), "NodeFinished", &text, &data);
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn summary(printer: &Printer, results: &RunResults) {
         "elapsed": results.elapsed.as_secs_f64(),
         "interrupted": results.interrupted,
     });
-    printer.progress(level, "RunFinished", &text, data);
+    printer.progress(level, "RunFinished", &text, &data);
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The built binary: exit code, stdout and stderr of every command and of every kind of
 //! error that a user meets, each in one filtered snapshot.
 
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
+
 mod commands;
 mod errors;
 mod support;

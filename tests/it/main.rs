@@ -1,5 +1,12 @@
 //! Integration tests, one binary, a module each.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::clone_on_ref_ptr,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod catalog;
 mod embedding;
 mod functions_page;

@@ -314,6 +314,15 @@ fn table(rng: &mut ChaCha8Rng, rows: &[Row]) -> MemTable {
     MemTable::try_new(batch(&rows).schema(), partitions).unwrap()
 }
 
+const REASONS: [&str; 6] = [
+    "first",
+    "inactivity",
+    "max_duration",
+    "calendar_day",
+    "value_change",
+    "forced",
+];
+
 /// What the functions say; with the whole partition at once if `ends` are asked for.
 async fn found(
     context: &SessionContext,
@@ -349,18 +358,8 @@ async fn found(
                 start: time(3).value(row),
                 end: time(4).value(row),
                 reason: text(5).is_valid(row).then(|| {
-                    let reasons = [
-                        "first",
-                        "inactivity",
-                        "max_duration",
-                        "calendar_day",
-                        "value_change",
-                        "forced",
-                    ];
-                    *reasons
-                        .iter()
-                        .find(|name| **name == text(5).value(row))
-                        .unwrap()
+                    let found = |name: &&&str| **name == text(5).value(row);
+                    *REASONS.iter().find(found).unwrap()
                 }),
             });
             match &answer {

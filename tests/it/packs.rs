@@ -31,7 +31,7 @@ fn fixture(path: &str) -> PathBuf {
 fn as_released(pages: impl Into<PathBuf>) -> Build {
     Build::new(pages)
         .mapping(fixture("golden/referrer_mapping.csv"))
-        .vars(json!({"segment_boundary": "more_than", "segment_granularity": "second"}))
+        .vars(&json!({"segment_boundary": "more_than", "segment_granularity": "second"}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ async fn every_rule_gives_its_number_of_sessions() {
         ),
     ];
     for (vars, sessions) in cases {
-        let build = Build::new(fixture("golden/pages.parquet")).vars(vars.clone());
+        let build = Build::new(fixture("golden/pages.parquet")).vars(&vars);
         assert_eq!(
             build.run().await.read("sessions").await.len(),
             sessions,
@@ -184,7 +184,7 @@ async fn columns_are_passed_through_or_filled_with_nulls() {
     let query = "select *, context_ip as network from pages";
     let pages = lake::golden(query, Shape::OneFile).await;
     let built = as_released(pages.path())
-        .vars(json!({"segment_pass_through_columns": ["network", "absent"]}))
+        .vars(&json!({"segment_pass_through_columns": ["network", "absent"]}))
         .run()
         .await;
     let views = built.read("page_views").await;
@@ -243,7 +243,7 @@ async fn wrong_variables_are_refused() {
         ),
     ];
     for (vars, expected) in wrong {
-        let build = Build::new(fixture("golden/pages.parquet")).vars(vars.clone());
+        let build = Build::new(fixture("golden/pages.parquet")).vars(&vars);
         let error = build.try_run().await.unwrap_err();
         assert!(error.contains(expected), "{vars}: {error}");
     }

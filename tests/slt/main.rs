@@ -1,6 +1,12 @@
 //! Runs every `.slt` file below `tests/slt` on a fresh context each. `--complete` as an
 //! argument writes the results into the files instead; then read them.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test runner of its own says what it ran"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

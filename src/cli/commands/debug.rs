@@ -69,7 +69,7 @@ async fn sources(context: &Context) -> Result<Option<RunnerError>> {
         context
             .printer
             .result(&format!("source       {name} ({place}): {words}"));
-        first = first.or(columns.err());
+        first = first.or_else(|| columns.err());
     }
     Ok(first)
 }

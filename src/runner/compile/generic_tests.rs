@@ -61,6 +61,13 @@ fn placed(error: RunnerError, test: &DataTest) -> RunnerError {
     error.with_location(test.location.clone())
 }
 
+fn named_column(arguments: &mut Map<String, Value>) -> Option<String> {
+    match arguments.remove("column_name") {
+        Some(Value::String(name)) => Some(name),
+        _ => None,
+    }
+}
+
 /// What the test reads: the tested node, or its rows that `where` keeps.
 fn filtered(tested: &Tested<'_>, config: &NodeConfig) -> String {
     let relation = &tested.relation;
@@ -98,10 +105,7 @@ fn draft(
         return Ok(None);
     }
     let mut arguments = test.arguments.clone();
-    let named_column = match arguments.remove("column_name") {
-        Some(Value::String(name)) => Some(name),
-        _ => None,
-    };
+    let named_column = named_column(&mut arguments);
     let column = test
         .column
         .clone()

@@ -45,7 +45,7 @@ fn check_package(package: &Node) -> Result<()> {
         let name = node.string()?;
         let short = name.trim_end_matches(".git").to_lowercase();
         let is = |known: &&str| short == **known || short.ends_with(&format!("/{known}"));
-        if key != "local" && BUILT_IN.iter().any(|known| is(known)) {
+        if key != "local" && BUILT_IN.iter().any(is) {
             continue;
         }
         let error = node.error(format!("package `{name}` is not supported"));

@@ -58,7 +58,7 @@ impl Build {
         self
     }
 
-    pub(crate) fn vars(mut self, vars: Value) -> Self {
+    pub(crate) fn vars(mut self, vars: &Value) -> Self {
         self.vars.extend(vars.as_object().unwrap().clone());
         self
     }
