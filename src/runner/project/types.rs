@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::runner::error::{Location, RunnerError};
 
-/// Everything [`load`] needs to know from outside.
+/// Everything [`load`](super::load) needs to know from outside.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// Folder that holds `dbt_project.yml`.
@@ -102,7 +102,7 @@ pub struct Target {
 /// Configuration as written: dbt's keys without `+`, most specific last.
 ///
 /// The levels of `dbt_project.yml` and the property file are merged into one map by
-/// [`load`] (`tags` and `meta` add up, everything else is replaced); `config(…)` inside the model is
+/// [`load`](super::load) (`tags` and `meta` add up, everything else is replaced); `config(…)` inside the model is
 /// merged over it by `compile`. String values may still hold Jinja.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigMap {
