@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::fragments::template;
 use super::generic_tests::Tested;
 use super::jinja::{
     Columns, Index, NodeContext, Record, Referable, Rendered, Renderer, Stopped,
@@ -16,12 +17,9 @@ use super::{
     Relation, SOURCE_CATALOG, SchemaResolver, config, generic_tests, graph, sources,
     unit_tests,
 };
-use crate::runner::data_tests::TestInput;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::project::{ConfigMap, ModelFile, Project, Properties, TextFile};
-use crate::runner::template::{
-    OffsetMap, TemplateSource, YamlContext, render_yaml_string,
-};
+use crate::runner::project::{ConfigMap, ModelFile, Project};
+use crate::runner::template::{TemplateSource, YamlContext, render_yaml_string};
 
 /// A node that is not rendered yet, and its template.
 pub(super) struct Draft {
@@ -105,7 +103,9 @@ impl<'a> Compiler<'a> {
             order.push(Arc::clone(&test.id));
             self.done.insert(Arc::clone(&test.id), Arc::new(test));
         }
-        let nodes = order.iter().filter_map(|id| self.done.remove(id)).collect();
+        let nodes: Vec<Arc<Node>> =
+            order.iter().filter_map(|id| self.done.remove(id)).collect();
+        self.logs.extend(without_effect(&nodes));
         Ok(Dag {
             project: self.project,
             nodes,
@@ -149,8 +149,9 @@ impl<'a> Compiler<'a> {
         for table in &self.project.sources {
             let resolved = sources::resolve(&self.project, table, &self.yaml)?;
             let mut written = table.config.clone();
-            written.values.remove("format");
-            written.values.remove("external_location");
+            for facts in ["format", "external_location", "database"] {
+                written.values.remove(facts);
+            }
             nodes.push(Node {
                 id: sources::id(&self.project, table),
                 name: table.name.clone(),
@@ -354,8 +355,26 @@ impl<'a> Compiler<'a> {
         if let NodeKind::Source(source) = &node.kind {
             return self.schemas.source_columns(source).await;
         }
-        let upstream: Vec<Arc<Node>> = self.done.values().cloned().collect();
+        let upstream = self.upstream(node)?;
         self.schemas.node_columns(node, &upstream).await
+    }
+
+    /// Everything `node` can reach; each node comes after those it reads.
+    fn upstream(&self, node: &Node) -> Result<Vec<Arc<Node>>> {
+        let mut reads = BTreeMap::new();
+        let mut open = node.depends_on.clone();
+        while let Some(id) = open.pop() {
+            let Some(found) = self.done.get(&id) else {
+                continue;
+            };
+            if !reads.contains_key(&id) {
+                open.extend(found.depends_on.iter().cloned());
+                reads.insert(id, found.depends_on.clone());
+            }
+        }
+        let order = graph::sorted(&reads, &|id| id.to_string())?;
+        let nodes = order.iter().filter_map(|id| self.done.get(id));
+        Ok(nodes.cloned().collect())
     }
 
     async fn compile_node(&mut self, draft: Draft) -> Result<Node> {
@@ -422,94 +441,6 @@ impl<'a> Compiler<'a> {
         }
         Ok(tests)
     }
-
-    /// The relation that `expression` (`ref('…')`, `source('…', '…')`) names.
-    pub(super) fn relation_of(
-        &self,
-        reader: &str,
-        expression: &str,
-    ) -> Result<(String, NodeId)> {
-        let inner = expression
-            .trim()
-            .trim_start_matches("{{")
-            .trim_end_matches("}}");
-        let rendered = self.fragment(reader, &format!("{{{{ {} }}}}", inner.trim()))?;
-        let read = rendered.record.reads.into_iter().next();
-        let id = read.ok_or_else(|| {
-            let message = format!("`{expression}` is no `ref` or `source`");
-            RunnerError::new(ErrorKind::Project, message)
-        })?;
-        Ok((rendered.sql, id))
-    }
-
-    /// The query of a `{% test %}` block of the project.
-    pub(super) fn custom_test(
-        &self,
-        name: &str,
-        input: &TestInput<'_>,
-    ) -> Result<String> {
-        let mut arguments = vec![format!("model={}", Value::from(input.relation))];
-        if let Some(column) = input.column {
-            arguments.push(format!("column_name={}", Value::from(column)));
-        }
-        for (key, value) in input.arguments {
-            arguments.push(format!(
-                "{key}=fromjson({})",
-                Value::from(value.to_string())
-            ));
-        }
-        let call = format!("{{{{ test_{name}({}) }}}}", arguments.join(", "));
-        Ok(self.fragment(name, &call)?.sql)
-    }
-
-    /// Renders a text that stands in no file of its own.
-    fn fragment(&self, reader: &str, text: &str) -> Result<Rendered> {
-        let file = TextFile {
-            path: "<inline>".into(),
-            text: Arc::from(text),
-        };
-        let node = self.inline_node(&file, reader);
-        let job = Job {
-            execute: true,
-            ..Job::default()
-        };
-        self.render(&template(&file), &node, job)
-            .map_err(|stopped| {
-                let plain =
-                    RunnerError::new(stopped.error.kind(), stopped.error.message());
-                match stopped.error.hint() {
-                    Some(hint) => plain.with_hint(hint),
-                    None => plain,
-                }
-            })
-    }
-
-    /// The node of an ad-hoc query.
-    pub(super) fn inline_node(&self, file: &TextFile, name: &str) -> Node {
-        Node {
-            id: format!("sql_operation.{}.{name}", self.project.name).into(),
-            name: name.to_owned(),
-            kind: NodeKind::Model,
-            fqn: vec![self.project.name.clone(), name.to_owned()],
-            checksum: self.checksum(&file.text),
-            file: Some(file.clone()),
-            config: config::defaults(),
-            properties: Properties::default(),
-            relation: None,
-            raw_code: Arc::clone(&file.text),
-            compiled: Compiled::default(),
-            depends_on: Vec::new(),
-        }
-    }
-}
-
-/// A file as a template.
-pub(super) fn template(file: &TextFile) -> TemplateSource {
-    TemplateSource {
-        path: file.path.clone(),
-        text: Arc::clone(&file.text),
-        offsets: OffsetMap::default(),
-    }
 }
 
 /// Everything that can be referred to; two nodes of one name are an error.
@@ -538,6 +469,30 @@ pub(super) fn index(nodes: &[Node], drafts: &[Draft]) -> Result<Index> {
         }
     }
     Ok(index)
+}
+
+/// One line on the configuration that changes nothing here.
+fn without_effect(nodes: &[Arc<Node>]) -> Option<String> {
+    let mut keys: Vec<&str> = Vec::new();
+    let mut models = 0;
+    for node in nodes {
+        if !matches!(node.kind, NodeKind::Model | NodeKind::Seed(_)) {
+            continue;
+        }
+        let found = config::without_effect(&node.config);
+        models += usize::from(!found.is_empty());
+        keys.extend(found);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let of = if models == 1 { "model" } else { "models" };
+    (models > 0).then(|| {
+        format!(
+            "warning: `{}` of {models} {of} changes nothing: it lays out tables of other \
+             databases",
+            keys.join("`, `")
+        )
+    })
 }
 
 fn sorted(drafts: Vec<Draft>) -> Result<Vec<Draft>> {

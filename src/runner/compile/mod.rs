@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod fragments;
 mod generic_tests;
 mod graph;
 mod jinja;
@@ -265,7 +266,7 @@ pub async fn compile_inline(
     };
     let mut node = compiler.inline_node(&file, "inline_query");
     let rendered = compiler
-        .execute(&build::template(&file), &node, build::Job::default)
+        .execute(&fragments::template(&file), &node, build::Job::default)
         .await?;
     node.depends_on = rendered.record.reads;
     node.depends_on.sort();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::build::{Compiler, Job, template};
+use super::build::{Compiler, Job};
+use super::fragments::template;
 use super::{Compiled, Materialized, Node, NodeId, NodeKind, Relation};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 use crate::runner::project::{Properties, TextFile, UnitTest};

@@ -7,8 +7,10 @@ use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
 use serde_json::{Map, Value as Json, json};
 
-use super::functions::{Builtin, Namespace};
+use super::dbt;
+use super::functions::Builtin;
 use super::macros::MacroLibrary;
+use super::namespace::{Helper, Namespace};
 use super::relation::RelationObject;
 use crate::runner::compile::{CompileOptions, NodeId, Relation};
 use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
@@ -34,6 +36,7 @@ pub(super) const NAMES: &[&str] = &[
     "fromyaml",
     "invocation_id",
     "is_incremental",
+    "local_md5",
     "log",
     "model",
     "modules",
@@ -43,6 +46,8 @@ pub(super) const NAMES: &[&str] = &[
     "return",
     "run_started_at",
     "set",
+    "set_strict",
+    "should_full_refresh",
     "source",
     "target",
     "this",
@@ -50,6 +55,7 @@ pub(super) const NAMES: &[&str] = &[
     "toyaml",
     "var",
     "zip",
+    "zip_strict",
 ];
 
 /// Something that `ref` or `source` can name.
@@ -289,7 +295,14 @@ impl Object for NodeContext {
                 Some(Namespace::value(name, self))
             }
             _ if key == self.project.name => Some(Namespace::value("", self)),
-            _ => function(NAMES.iter().find(|n| **n == key)?),
+            _ => match NAMES.iter().find(|n| **n == key) {
+                Some(name) => function(name),
+                // the project's own macro of that name wins
+                None if self.macros.get(key).is_some() => None,
+                None => dbt::NAMES
+                    .contains(&key)
+                    .then(|| Helper::value("dbt", key, self)),
+            },
         }
     }
 }

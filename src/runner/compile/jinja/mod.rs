@@ -1,11 +1,15 @@
 //! Rendering one template of a project.
 
+mod caller;
 mod context;
+mod convert;
 mod dbt;
 mod dbt_utils;
 mod functions;
 mod macros;
+mod namespace;
 mod relation;
+mod tags;
 
 use std::sync::Arc;
 
