@@ -43,17 +43,21 @@ fn helpers_give_what_dbt_gives() {
             "2017-12-31T23:00:00",
         ),
         (
+            r#"dbt.dateadd("minute", "1 + 1", "date '2018-01-01'")"#,
+            "2018-01-01T00:02:00",
+        ),
+        (
             r#"dbt.last_day("date '2020-02-10'", "quarter")"#,
             "2020-03-31",
         ),
         (r#"dbt.split_part("'a|b|c'", "'|'", -1)"#, "c"),
-        (r#"dbt.safe_cast("'x'", "int")"#, ""),
+        (r#"dbt.safe_cast("'x'", "int")"#, "\"\""),
         (r#"dbt.concat(["'a'", "'b'"])"#, "ab"),
         (r#"dbt.length("'héé'")"#, "3"),
         (r#"dbt.equals("null", "null")"#, "true"),
         (
-            r#"dbt.array_append(dbt.array_construct(["1", "2"]), 3)"#,
-            "\"[1, 2, 3]\"",
+            r#"dbt.array_append(dbt.array_construct(["1", "2"]), 3) ~ "[3]""#,
+            "3",
         ),
         (
             r#"dbt_utils.datediff("'2018-01-01'", "'2018-01-03'", "day")"#,
@@ -176,4 +180,57 @@ fn sources_may_say_what_other_databases_need() {
         );
     let built = project.run(&["build"]);
     assert!(built.contains("PASS=3 "), "{built}");
+}
+
+#[test]
+fn unit_tests_override_macros() {
+    let with = |overrides: &str| {
+        let rows = "rows: [{id: 1, v: 7, k: x, n: 5}]";
+        let test = format!(
+            "unit_tests:
+  - name: fixed
+    model: m
+    overrides: {{macros: {{{overrides}}}}}
+    given: []
+    expect: {{{rows}}}
+"
+        );
+        Project::empty()
+            .with("macros/m.sql", "{% macro today() %}now(){% endmacro %}")
+            .with(
+                "models/m.sql",
+                "select 1 as id, {{ today() }} as v, {{ dbt_utils.safe_add(['1']) }} as n,
+                 cast('x' as {{ dbt.type_string() }}) as k",
+            )
+            .with("models/u.yml", &test)
+            .run(&["test"])
+    };
+    let run = with("today: 7, dbt_utils.safe_add: '5'");
+    assert!(run.contains("PASS=1 "), "{run}");
+    let run = with("todai: 7");
+    assert!(
+        run.contains("overrides macro `todai`, which does not exist"),
+        "{run}"
+    );
+    assert!(run.contains("did you mean `today`?"), "{run}");
+}
+
+#[test]
+fn column_types_of_seeds_are_checked() {
+    let seeded = |types: &str| {
+        let text =
+            format!("seeds:\n  - name: s\n    config: {{column_types: {{{types}}}}}\n");
+        Project::empty()
+            .with("seeds/s.csv", "id,code\n1,007\n")
+            .with("seeds/s.yml", &text)
+            .run(&["seed"])
+    };
+    let run = seeded("code: varchar, cod: int");
+    assert!(
+        run.contains("`column_types` names `cod`, no column of it"),
+        "{run}"
+    );
+    let run = seeded("code: strng");
+    let message = "seed `seeds/s.csv`, `column_types` of `code`: `strng` is not a type";
+    assert!(run.contains(message), "{run}");
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::fragments::template;
 use super::generic_tests::Tested;
 use super::jinja::{
     Columns, Index, NodeContext, Record, Referable, Rendered, Renderer, Stopped,
@@ -14,11 +13,10 @@ use super::jinja::{
 };
 use super::{
     CompileOptions, Compiled, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind,
-    Relation, SOURCE_CATALOG, SchemaResolver, config, generic_tests, graph, sources,
-    unit_tests,
+    Relation, SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
 };
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::project::{ConfigMap, ModelFile, Project};
+use crate::runner::project::{ConfigMap, Project};
 use crate::runner::template::{TemplateSource, YamlContext, render_yaml_string};
 
 /// A node that is not rendered yet, and its template.
@@ -46,6 +44,8 @@ pub(super) struct Job {
     pub(super) execute: bool,
     pub(super) incremental: bool,
     pub(super) vars: Option<Map<String, Value>>,
+    /// What calls of macros give in a unit test.
+    pub(super) overrides: Map<String, Value>,
     pub(super) replaced: BTreeMap<NodeId, Relation>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Compiler<'a> {
         }
         let nodes: Vec<Arc<Node>> =
             order.iter().filter_map(|id| self.done.remove(id)).collect();
-        self.logs.extend(without_effect(&nodes));
+        self.logs.extend(nodes::without_effect(&nodes));
         Ok(Dag {
             project: self.project,
             nodes,
@@ -142,112 +142,6 @@ impl<'a> Compiler<'a> {
                 let _ = write!(hex, "{byte:02x}");
                 hex
             })
-    }
-
-    fn source_nodes(&self) -> Result<Vec<Node>> {
-        let mut nodes = Vec::new();
-        for table in &self.project.sources {
-            let resolved = sources::resolve(&self.project, table, &self.yaml)?;
-            let mut written = table.config.clone();
-            for facts in ["format", "external_location", "database"] {
-                written.values.remove(facts);
-            }
-            nodes.push(Node {
-                id: sources::id(&self.project, table),
-                name: table.name.clone(),
-                kind: NodeKind::Source(resolved),
-                fqn: table.fqn.clone(),
-                file: Some(table.file.clone()),
-                config: self.config(&written, Materialized::View)?,
-                properties: table.properties.clone(),
-                relation: Some(Relation {
-                    catalog: SOURCE_CATALOG.to_owned(),
-                    schema: table.source_name.clone(),
-                    name: table.name.clone(),
-                }),
-                raw_code: Arc::from(""),
-                compiled: Compiled::default(),
-                depends_on: Vec::new(),
-                checksum: String::new(),
-            });
-        }
-        Ok(nodes)
-    }
-
-    fn seed_nodes(&self) -> Result<Vec<Node>> {
-        let mut nodes = Vec::new();
-        for seed in &self.project.seeds {
-            let config = self.config(&seed.config, Materialized::Seed)?;
-            nodes.push(Node {
-                id: format!("seed.{}.{}", self.project.name, seed.name).into(),
-                name: seed.name.clone(),
-                kind: NodeKind::Seed(Arc::new(seed.clone())),
-                fqn: seed.fqn.clone(),
-                file: None,
-                relation: Some(self.relation(&seed.name, &seed.fqn, &config)),
-                config,
-                properties: seed.properties.clone(),
-                raw_code: Arc::from(""),
-                compiled: Compiled::default(),
-                depends_on: Vec::new(),
-                checksum: self.checksum(&seed.absolute_path.to_string_lossy()),
-            });
-        }
-        Ok(nodes)
-    }
-
-    fn relation(&self, name: &str, fqn: &[String], config: &NodeConfig) -> Relation {
-        let text = |key| {
-            config
-                .raw
-                .get(key)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let folder = fqn.get(1).filter(|_| fqn.len() > 2).cloned();
-        let schema = text("schema").or(folder);
-        Relation {
-            catalog: self.project.name.clone(),
-            schema: schema.unwrap_or_else(|| self.project.target.schema.clone()),
-            name: text("alias").unwrap_or_else(|| name.to_owned()),
-        }
-    }
-
-    fn sql_drafts(&self) -> Result<Vec<Draft>> {
-        let models = self.project.models.iter().map(|m| (m, true));
-        let tests = self.project.singular_tests.iter().map(|t| (t, false));
-        models
-            .chain(tests)
-            .map(|(file, model)| self.sql_draft(file, model))
-            .collect()
-    }
-
-    fn sql_draft(&self, model: &ModelFile, is_model: bool) -> Result<Draft> {
-        let config = self.config(&model.config, Materialized::View)?;
-        let kind = if is_model { "model" } else { "test" };
-        let relation = is_model.then(|| self.relation(&model.name, &model.fqn, &config));
-        let node = Node {
-            id: format!("{kind}.{}.{}", self.project.name, model.name).into(),
-            name: model.name.clone(),
-            kind: if is_model {
-                NodeKind::Model
-            } else {
-                NodeKind::SingularTest
-            },
-            fqn: model.fqn.clone(),
-            file: Some(model.file.clone()),
-            config,
-            properties: model.properties.clone(),
-            relation,
-            raw_code: Arc::clone(&model.file.text),
-            compiled: Compiled::default(),
-            depends_on: Vec::new(),
-            checksum: self.checksum(&model.file.text),
-        };
-        Ok(Draft {
-            node,
-            source: Some(template(&model.file)),
-        })
     }
 
     /// First pass: what does each template read, how does it configure itself.
@@ -312,6 +206,7 @@ impl<'a> Compiler<'a> {
             incremental: job.incremental,
             config: node.config.raw.clone(),
             vars: job.vars.unwrap_or_else(|| self.project.vars.clone()),
+            overrides: job.overrides,
             replaced: job.replaced,
             record: Mutex::default(),
         };
@@ -469,30 +364,6 @@ pub(super) fn index(nodes: &[Node], drafts: &[Draft]) -> Result<Index> {
         }
     }
     Ok(index)
-}
-
-/// One line on the configuration that changes nothing here.
-fn without_effect(nodes: &[Arc<Node>]) -> Option<String> {
-    let mut keys: Vec<&str> = Vec::new();
-    let mut models = 0;
-    for node in nodes {
-        if !matches!(node.kind, NodeKind::Model | NodeKind::Seed(_)) {
-            continue;
-        }
-        let found = config::without_effect(&node.config);
-        models += usize::from(!found.is_empty());
-        keys.extend(found);
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    let of = if models == 1 { "model" } else { "models" };
-    (models > 0).then(|| {
-        format!(
-            "warning: `{}` of {models} {of} changes nothing: it lays out tables of other \
-             databases",
-            keys.join("`, `")
-        )
-    })
 }
 
 fn sorted(drafts: Vec<Draft>) -> Result<Vec<Draft>> {

@@ -6,9 +6,9 @@ mod fragments;
 mod generic_tests;
 mod graph;
 mod jinja;
+mod nodes;
 mod select;
 mod source_map;
-mod sources;
 mod unit_tests;
 
 use std::collections::{BTreeMap, HashSet};

@@ -213,8 +213,8 @@ fn what_lays_out_other_databases_is_said_to_change_nothing() {
     assert_eq!(
         dag.logs,
         [
-            "warning: `cluster_by`, `dist`, `partition_by`, `sort` of 2 models changes nothing: \
-          it lays out tables of other databases"
+            "warning: without effect in 2 models: `cluster_by`, `dist`, `partition_by`, \
+             `sort` (how other databases lay out tables)"
         ]
     );
 }

@@ -39,12 +39,14 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
         return Ok(None);
     };
     let (replaced, given) = inputs(compiler, test, &model)?;
-    let incremental = overridden(test)?;
+    check_overrides(compiler, test)?;
+    let incremental = test.macros.get("is_incremental") == Some(&Value::Bool(true));
     let mut vars = compiler.project.vars.clone();
     vars.extend(test.vars.clone());
     let job = || Job {
         incremental,
         vars: Some(vars.clone()),
+        overrides: test.macros.clone(),
         replaced: replaced.clone(),
         ..Job::default()
     };
@@ -138,25 +140,23 @@ fn inputs(compiler: &Compiler<'_>, test: &UnitTest, model: &Node) -> Result<Inpu
     Ok((replaced, given))
 }
 
-/// `overrides: macros: is_incremental`.
-fn overridden(test: &UnitTest) -> Result<bool> {
-    let mut incremental = false;
-    for (name, value) in &test.macros {
-        match (name.as_str(), value) {
-            ("is_incremental", Value::Bool(value)) => incremental = *value,
-            _ => {
-                let message = format!(
-                    "unit test `{}` overrides macro `{name}` with `{value}`",
-                    test.name
-                );
-                let error = RunnerError::new(ErrorKind::Project, message);
-                return Err(error.with_hint(
-                    "only `is_incremental` can be overridden, with true or false",
-                ));
-            }
-        }
-    }
-    Ok(incremental)
+/// `overrides: macros:` must name something that templates can call.
+fn check_overrides(compiler: &Compiler<'_>, test: &UnitTest) -> Result<()> {
+    let renderer = &compiler.renderer;
+    let project = &compiler.project.name;
+    let unknown = |name: &&String| !renderer.can_call(project, name);
+    let Some(name) = test.macros.keys().find(unknown) else {
+        return Ok(());
+    };
+    let message = format!(
+        "unit test `{}` overrides macro `{name}`, which does not exist",
+        test.name
+    );
+    let error = RunnerError::new(ErrorKind::Project, message);
+    Err(match did_you_mean(name, renderer.macros.names()) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    })
 }
 
 fn check_inputs(

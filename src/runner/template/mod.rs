@@ -84,7 +84,9 @@ fn yaml_environment(context: &YamlContext) -> Environment<'static> {
         env_var(&env, name, default)
     });
     let vars = Arc::new(context.vars.clone());
-    environment.add_function("var", move |args: Rest<Jinja>| {
+    environment.add_function("var", move |args: Rest<Jinja>, named: Kwargs| {
+        let mut args = args.0;
+        args.push(named.into());
         let (name, default) = default_of(&args)?;
         match (vars.get(&name), default) {
             (Some(value), _) => Ok(from_json(value)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::Value;
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{Object, ObjectRepr, Rest};
 use serde_json::{Map, Value as Json, json};
 
 use super::dbt;
@@ -111,6 +111,8 @@ pub(crate) struct NodeContext {
     pub(crate) config: Map<String, Json>,
     /// Variables: the project's, or those of a unit test over them.
     pub(crate) vars: Map<String, Json>,
+    /// What calls of macros give in a unit test.
+    pub(crate) overrides: Map<String, Json>,
     /// Relations that stand for nodes in a unit test.
     pub(crate) replaced: BTreeMap<NodeId, Relation>,
     pub(crate) record: Mutex<Record>,
@@ -216,6 +218,16 @@ impl NodeContext {
         merged
     }
 
+    /// What stands for the macro `name` (or `package.name`) in a unit test.
+    pub(super) fn overridden(&self, name: &str) -> Option<Value> {
+        let value = self
+            .overrides
+            .get(name)
+            .filter(|_| name != "is_incremental")?;
+        let value = from_json(value);
+        Some(Value::from_function(move |_: Rest<Value>| value.clone()))
+    }
+
     fn target(&self) -> Value {
         from_json(&target_json(&self.project))
     }
@@ -270,6 +282,9 @@ impl Object for NodeContext {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
+        if let Some(value) = self.overridden(key) {
+            return Some(value);
+        }
         let function = |name| {
             Some(Value::from_object(Builtin {
                 name,
@@ -298,7 +313,7 @@ impl Object for NodeContext {
             _ => match NAMES.iter().find(|n| **n == key) {
                 Some(name) => function(name),
                 // the project's own macro of that name wins
-                None if self.macros.get(key).is_some() => None,
+                None if self.macros.has(key) => None,
                 None => dbt::NAMES
                     .contains(&key)
                     .then(|| Helper::value("dbt", key, self)),

@@ -145,12 +145,7 @@ fn dates(name: &str, a: &Arguments<'_>) -> Result<Option<String>, Error> {
         )?,
         "dateadd" => {
             let (part, interval) = (a.text(0, "datepart")?, a.text(1, "interval")?);
-            let from = a.text(2, "from_date_or_timestamp")?;
-            let step = step(&unit(&part)?);
-            format!(
-                "({} + cast(({interval}) as int) * interval '{step}')",
-                moment(&from)
-            )
+            dateadd(&part, &interval, &a.text(2, "from_date_or_timestamp")?)?
         }
         "date_spine" => date_spine(a)?,
         "date_trunc" => {
@@ -254,12 +249,25 @@ fn step(unit: &str) -> String {
     }
 }
 
-/// A text that is written out is a time where a time is expected, as in dbt's databases.
-fn moment(from: &str) -> String {
-    match from.trim().starts_with('\'') {
-        true => format!("cast({from} as timestamp)"),
-        false => from.to_owned(),
-    }
+/// An interval cannot be multiplied in SQL here, so it is written as text. A text that is
+/// written out is a time, and a date to which hours are added becomes one, as in dbt's
+/// databases.
+fn dateadd(part: &str, interval: &str, from: &str) -> Result<String, Error> {
+    let unit = unit(part)?;
+    let of_days = matches!(unit.as_str(), "day" | "week" | "month" | "quarter" | "year");
+    let from = match (from.trim().starts_with('\''), of_days) {
+        (true, _) => format!("cast({from} as timestamp)"),
+        (false, true) => from.to_owned(),
+        (false, false) => format!("date_trunc('microsecond', {from})"),
+    };
+    let number = format!("cast(({interval}) as int)");
+    let (number, unit) = match unit.as_str() {
+        "quarter" => (format!("{number} * 3"), "month"),
+        unit => (number, unit),
+    };
+    Ok(format!(
+        "({from} + cast(cast({number} as varchar) || ' {unit}' as interval))"
+    ))
 }
 
 /// One row for each `datepart` from `start_date` up to, and without, `end_date`.

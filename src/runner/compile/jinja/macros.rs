@@ -117,6 +117,11 @@ impl MacroLibrary {
             .map(|m| Value::from_dyn_object(Arc::clone(m)))
     }
 
+    /// Whether there is a macro `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.macros.contains_key(name)
+    }
+
     /// Names of all macros.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.macros.keys().map(String::as_str)

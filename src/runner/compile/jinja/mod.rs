@@ -57,6 +57,22 @@ impl Renderer {
         })
     }
 
+    /// Whether templates of `project` can call `name` (or `package.name`).
+    pub(super) fn can_call(&self, project: &str, name: &str) -> bool {
+        match name.split_once('.') {
+            Some(("dbt", name)) => dbt::NAMES.contains(&name),
+            Some(("dbt_utils", name)) => {
+                dbt_utils::NAMES.contains(&name) || dbt::NAMES.contains(&name)
+            }
+            Some((package, name)) => package == project && self.macros.has(name),
+            None => {
+                self.macros.has(name)
+                    || dbt::NAMES.contains(&name)
+                    || context::NAMES.contains(&name)
+            }
+        }
+    }
+
     /// Renders `text`, which stands in `source`'s file at the same offsets.
     pub(super) fn render(
         &self,

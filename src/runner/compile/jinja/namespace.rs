@@ -173,6 +173,13 @@ impl Object for Namespace {
         method: &str,
         args: &[Value],
     ) -> Result<Value, Error> {
+        let package = match self.name {
+            "" => &self.context.project.name,
+            name => name,
+        };
+        if let Some(value) = self.context.overridden(&format!("{package}.{method}")) {
+            return value.call(state, args);
+        }
         match self.name {
             "" => match self.context.macros.get(method) {
                 Some(found) => found.call(state, args),
