@@ -71,6 +71,11 @@ fn helpers_give_what_dbt_gives() {
         let sql = format!("select {{{{ {helper} }}}} as v");
         assert_eq!(row(&project, &sql), expected, "{helper}");
     }
+}
+
+#[test]
+fn helpers_of_many_rows_give_what_dbt_gives() {
+    let project = Project::empty();
     let listed = r#"select {{ dbt.listagg("x", "'-'", "order by x desc", 2) }} as v
         from (values ('a'), ('b'), ('c')) t(x)"#;
     assert_eq!(row(&project, listed), "c-b");

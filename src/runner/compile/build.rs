@@ -1,5 +1,6 @@
 //! The way from a project to its graph: drafts, references, order, SQL.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -262,9 +263,9 @@ impl<'a> Compiler<'a> {
             let Some(found) = self.done.get(&id) else {
                 continue;
             };
-            if !reads.contains_key(&id) {
+            if let Entry::Vacant(entry) = reads.entry(id) {
                 open.extend(found.depends_on.iter().cloned());
-                reads.insert(id, found.depends_on.clone());
+                entry.insert(found.depends_on.clone());
             }
         }
         let order = graph::sorted(&reads, &|id| id.to_string())?;

@@ -58,16 +58,12 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
         "unit_test.{}.{}.{}",
         compiler.project.name, model.name, test.name
     );
-    let file = TextFile {
-        path: test.location.file.clone(),
-        text: Arc::clone(&test.location.text),
-    };
     Ok(Some(Node {
         id: NodeId::from(id),
         name: test.name.clone(),
         fqn: test.fqn.clone(),
         checksum: compiler.checksum(&format!("{test:?}")),
-        file: Some(file),
+        file: Some(property_file(test)),
         config,
         properties: Properties {
             description: test.description.clone(),
@@ -87,6 +83,13 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
             given,
         },
     }))
+}
+
+fn property_file(test: &UnitTest) -> TextFile {
+    TextFile {
+        path: test.location.file.clone(),
+        text: Arc::clone(&test.location.text),
+    }
 }
 
 /// The model under test; `None` if it is disabled.

@@ -67,7 +67,8 @@ fn folder(root: &Path, named: bool, options: &LoadOptions) -> PathBuf {
     if let Some(folder) = options.profiles_dir.as_deref().or(given) {
         return absolute(&options.current_dir, folder);
     }
-    let home = options.env.get("HOME").or(options.env.get("USERPROFILE"));
+    let mut homes = ["HOME", "USERPROFILE"].iter();
+    let home = homes.find_map(|name| options.env.get(*name));
     let home = home.map(|home| Path::new(home).join(".dbt"));
     match home.filter(|home| named && home.join(FILE).is_file()) {
         Some(home) if !root.join(FILE).is_file() => home,
