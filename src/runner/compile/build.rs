@@ -1,5 +1,6 @@
 //! The way from a project to its graph: drafts, references, order, SQL.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -13,15 +14,11 @@ use super::jinja::{
 };
 use super::{
     CompileOptions, Compiled, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind,
-    Relation, SOURCE_CATALOG, SchemaResolver, config, generic_tests, graph, sources,
-    unit_tests,
+    Relation, SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
 };
-use crate::runner::data_tests::TestInput;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::project::{ConfigMap, ModelFile, Project, Properties, TextFile};
-use crate::runner::template::{
-    OffsetMap, TemplateSource, YamlContext, render_yaml_string,
-};
+use crate::runner::project::{ConfigMap, Project};
+use crate::runner::template::{TemplateSource, YamlContext, render_yaml_string};
 
 /// A node that is not rendered yet, and its template.
 pub(super) struct Draft {
@@ -48,6 +45,8 @@ pub(super) struct Job {
     pub(super) execute: bool,
     pub(super) incremental: bool,
     pub(super) vars: Option<Map<String, Value>>,
+    /// What calls of macros give in a unit test.
+    pub(super) overrides: Map<String, Value>,
     pub(super) replaced: BTreeMap<NodeId, Relation>,
 }
 
@@ -105,7 +104,9 @@ impl<'a> Compiler<'a> {
             order.push(Arc::clone(&test.id));
             self.done.insert(Arc::clone(&test.id), Arc::new(test));
         }
-        let nodes = order.iter().filter_map(|id| self.done.remove(id)).collect();
+        let nodes: Vec<Arc<Node>> =
+            order.iter().filter_map(|id| self.done.remove(id)).collect();
+        self.logs.extend(nodes::without_effect(&nodes));
         Ok(Dag {
             project: self.project,
             nodes,
@@ -142,111 +143,6 @@ impl<'a> Compiler<'a> {
                 let _ = write!(hex, "{byte:02x}");
                 hex
             })
-    }
-
-    fn source_nodes(&self) -> Result<Vec<Node>> {
-        let mut nodes = Vec::new();
-        for table in &self.project.sources {
-            let resolved = sources::resolve(&self.project, table, &self.yaml)?;
-            let mut written = table.config.clone();
-            written.values.remove("format");
-            written.values.remove("external_location");
-            nodes.push(Node {
-                id: sources::id(&self.project, table),
-                name: table.name.clone(),
-                kind: NodeKind::Source(resolved),
-                fqn: table.fqn.clone(),
-                file: Some(table.file.clone()),
-                config: self.config(&written, Materialized::View)?,
-                properties: table.properties.clone(),
-                relation: Some(Relation {
-                    catalog: SOURCE_CATALOG.to_owned(),
-                    schema: table.source_name.clone(),
-                    name: table.name.clone(),
-                }),
-                raw_code: Arc::from(""),
-                compiled: Compiled::default(),
-                depends_on: Vec::new(),
-                checksum: String::new(),
-            });
-        }
-        Ok(nodes)
-    }
-
-    fn seed_nodes(&self) -> Result<Vec<Node>> {
-        let mut nodes = Vec::new();
-        for seed in &self.project.seeds {
-            let config = self.config(&seed.config, Materialized::Seed)?;
-            nodes.push(Node {
-                id: format!("seed.{}.{}", self.project.name, seed.name).into(),
-                name: seed.name.clone(),
-                kind: NodeKind::Seed(Arc::new(seed.clone())),
-                fqn: seed.fqn.clone(),
-                file: None,
-                relation: Some(self.relation(&seed.name, &seed.fqn, &config)),
-                config,
-                properties: seed.properties.clone(),
-                raw_code: Arc::from(""),
-                compiled: Compiled::default(),
-                depends_on: Vec::new(),
-                checksum: self.checksum(&seed.absolute_path.to_string_lossy()),
-            });
-        }
-        Ok(nodes)
-    }
-
-    fn relation(&self, name: &str, fqn: &[String], config: &NodeConfig) -> Relation {
-        let text = |key| {
-            config
-                .raw
-                .get(key)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let folder = fqn.get(1).filter(|_| fqn.len() > 2).cloned();
-        let schema = text("schema").or(folder);
-        Relation {
-            catalog: self.project.name.clone(),
-            schema: schema.unwrap_or_else(|| self.project.target.schema.clone()),
-            name: text("alias").unwrap_or_else(|| name.to_owned()),
-        }
-    }
-
-    fn sql_drafts(&self) -> Result<Vec<Draft>> {
-        let models = self.project.models.iter().map(|m| (m, true));
-        let tests = self.project.singular_tests.iter().map(|t| (t, false));
-        models
-            .chain(tests)
-            .map(|(file, model)| self.sql_draft(file, model))
-            .collect()
-    }
-
-    fn sql_draft(&self, model: &ModelFile, is_model: bool) -> Result<Draft> {
-        let config = self.config(&model.config, Materialized::View)?;
-        let kind = if is_model { "model" } else { "test" };
-        let relation = is_model.then(|| self.relation(&model.name, &model.fqn, &config));
-        let node = Node {
-            id: format!("{kind}.{}.{}", self.project.name, model.name).into(),
-            name: model.name.clone(),
-            kind: if is_model {
-                NodeKind::Model
-            } else {
-                NodeKind::SingularTest
-            },
-            fqn: model.fqn.clone(),
-            file: Some(model.file.clone()),
-            config,
-            properties: model.properties.clone(),
-            relation,
-            raw_code: Arc::clone(&model.file.text),
-            compiled: Compiled::default(),
-            depends_on: Vec::new(),
-            checksum: self.checksum(&model.file.text),
-        };
-        Ok(Draft {
-            node,
-            source: Some(template(&model.file)),
-        })
     }
 
     /// First pass: what does each template read, how does it configure itself.
@@ -311,6 +207,7 @@ impl<'a> Compiler<'a> {
             incremental: job.incremental,
             config: node.config.raw.clone(),
             vars: job.vars.unwrap_or_else(|| self.project.vars.clone()),
+            overrides: job.overrides,
             replaced: job.replaced,
             record: Mutex::default(),
         };
@@ -354,8 +251,26 @@ impl<'a> Compiler<'a> {
         if let NodeKind::Source(source) = &node.kind {
             return self.schemas.source_columns(source).await;
         }
-        let upstream: Vec<Arc<Node>> = self.done.values().cloned().collect();
+        let upstream = self.upstream(node)?;
         self.schemas.node_columns(node, &upstream).await
+    }
+
+    /// Everything `node` can reach; each node comes after those it reads.
+    fn upstream(&self, node: &Node) -> Result<Vec<Arc<Node>>> {
+        let mut reads = BTreeMap::new();
+        let mut open = node.depends_on.clone();
+        while let Some(id) = open.pop() {
+            let Some(found) = self.done.get(&id) else {
+                continue;
+            };
+            if let Entry::Vacant(entry) = reads.entry(id) {
+                open.extend(found.depends_on.iter().cloned());
+                entry.insert(found.depends_on.clone());
+            }
+        }
+        let order = graph::sorted(&reads, &|id| id.to_string())?;
+        let nodes = order.iter().filter_map(|id| self.done.get(id));
+        Ok(nodes.cloned().collect())
     }
 
     async fn compile_node(&mut self, draft: Draft) -> Result<Node> {
@@ -421,94 +336,6 @@ impl<'a> Compiler<'a> {
             tests.extend(generic_tests::drafts(self, &tested, &node.properties)?);
         }
         Ok(tests)
-    }
-
-    /// The relation that `expression` (`ref('…')`, `source('…', '…')`) names.
-    pub(super) fn relation_of(
-        &self,
-        reader: &str,
-        expression: &str,
-    ) -> Result<(String, NodeId)> {
-        let inner = expression
-            .trim()
-            .trim_start_matches("{{")
-            .trim_end_matches("}}");
-        let rendered = self.fragment(reader, &format!("{{{{ {} }}}}", inner.trim()))?;
-        let read = rendered.record.reads.into_iter().next();
-        let id = read.ok_or_else(|| {
-            let message = format!("`{expression}` is no `ref` or `source`");
-            RunnerError::new(ErrorKind::Project, message)
-        })?;
-        Ok((rendered.sql, id))
-    }
-
-    /// The query of a `{% test %}` block of the project.
-    pub(super) fn custom_test(
-        &self,
-        name: &str,
-        input: &TestInput<'_>,
-    ) -> Result<String> {
-        let mut arguments = vec![format!("model={}", Value::from(input.relation))];
-        if let Some(column) = input.column {
-            arguments.push(format!("column_name={}", Value::from(column)));
-        }
-        for (key, value) in input.arguments {
-            arguments.push(format!(
-                "{key}=fromjson({})",
-                Value::from(value.to_string())
-            ));
-        }
-        let call = format!("{{{{ test_{name}({}) }}}}", arguments.join(", "));
-        Ok(self.fragment(name, &call)?.sql)
-    }
-
-    /// Renders a text that stands in no file of its own.
-    fn fragment(&self, reader: &str, text: &str) -> Result<Rendered> {
-        let file = TextFile {
-            path: "<inline>".into(),
-            text: Arc::from(text),
-        };
-        let node = self.inline_node(&file, reader);
-        let job = Job {
-            execute: true,
-            ..Job::default()
-        };
-        self.render(&template(&file), &node, job)
-            .map_err(|stopped| {
-                let plain =
-                    RunnerError::new(stopped.error.kind(), stopped.error.message());
-                match stopped.error.hint() {
-                    Some(hint) => plain.with_hint(hint),
-                    None => plain,
-                }
-            })
-    }
-
-    /// The node of an ad-hoc query.
-    pub(super) fn inline_node(&self, file: &TextFile, name: &str) -> Node {
-        Node {
-            id: format!("sql_operation.{}.{name}", self.project.name).into(),
-            name: name.to_owned(),
-            kind: NodeKind::Model,
-            fqn: vec![self.project.name.clone(), name.to_owned()],
-            checksum: self.checksum(&file.text),
-            file: Some(file.clone()),
-            config: config::defaults(),
-            properties: Properties::default(),
-            relation: None,
-            raw_code: Arc::clone(&file.text),
-            compiled: Compiled::default(),
-            depends_on: Vec::new(),
-        }
-    }
-}
-
-/// A file as a template.
-pub(super) fn template(file: &TextFile) -> TemplateSource {
-    TemplateSource {
-        path: file.path.clone(),
-        text: Arc::clone(&file.text),
-        offsets: OffsetMap::default(),
     }
 }
 

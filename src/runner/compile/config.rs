@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Materialized, NodeConfig};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError, did_you_mean};
-use crate::runner::project::ConfigMap;
+use crate::runner::project::{ConfigMap, is_layout};
 
 /// Keys with a meaning here.
 const KEYS: &[&str] = &[
@@ -40,29 +40,43 @@ const DESCRIBING: &[&str] = &[
     "docs",
     "event_time",
     "external_location",
+    "freshness",
     "group",
+    "loaded_at_field",
+    "loaded_at_query",
     "loader",
     "name",
+    "on_configuration_change",
     "persist_docs",
+    "recompute_by",
+    "static_analysis",
 ];
 
 /// What dbt has and this runner has not.
 const REFUSED: &[&str] = &[
     "batch_size",
     "begin",
+    "codec",
+    "concurrent_batches",
     "contract",
     "database",
     "fail_calc",
+    "glue_register",
     "grants",
     "hooks",
+    "indexes",
     "incremental_predicates",
+    "lookback",
     "merge_exclude_columns",
     "merge_update_columns",
     "options",
+    "per_thread_output",
+    "plugin",
     "post-hook",
     "post_hook",
     "pre-hook",
     "pre_hook",
+    "predicates",
     "quoting",
     "sql_header",
     "store_failures",
@@ -79,7 +93,7 @@ const MATERIALIZATIONS: &[(&str, Materialized)] = &[
 
 /// Checks one key of `config(…)` in a model.
 pub(super) fn check_key(key: &str, value: &Value) -> Result<()> {
-    if KEYS.contains(&key) || DESCRIBING.contains(&key) {
+    if KEYS.contains(&key) || DESCRIBING.contains(&key) || is_layout(key) {
         return Ok(());
     }
     let empty = match value {
@@ -134,6 +148,16 @@ fn strings_of(value: &Value) -> Vec<String> {
     }
 }
 
+/// The keys of `config` that change nothing: they lay out tables of other databases.
+pub(super) fn without_effect(config: &NodeConfig) -> Vec<&str> {
+    let external = config.materialized == Materialized::External;
+    let set = config.raw.iter().filter(|(_, value)| !value.is_null());
+    let names = set.map(|(key, _)| key.as_str());
+    names
+        .filter(|key| is_layout(key) || *key == "partition_by" && !external)
+        .collect()
+}
+
 /// Types a merged map whose strings are rendered. `default` is the materialization of a
 /// node that names none.
 pub(super) fn typed(config: &ConfigMap, default: Materialized) -> Result<NodeConfig> {
@@ -161,9 +185,9 @@ pub(super) fn typed(config: &ConfigMap, default: Materialized) -> Result<NodeCon
         full_refresh: reader.flag("full_refresh")?,
         location: reader.text("location")?,
         format: reader.one_of("format", &["parquet", "csv", "json"])?,
-        partition_by: reader.strings("partition_by")?,
+        partition_by: reader.partition_by(materialized)?,
         column_types: reader.column_types()?,
-        delimiter: reader.delimiter()?,
+        delimiter: reader.delimiter(default)?,
         where_: reader.text("where")?,
         warn_only: reader.one_of("severity", &["warn", "error"])?.as_deref()
             == Some("warn"),
@@ -312,10 +336,24 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn delimiter(&self) -> Result<Option<char>> {
+    /// Columns of an export; tables of other databases are partitioned by maps as well.
+    fn partition_by(&self, materialized: Materialized) -> Result<Vec<String>> {
+        match (self.get("partition_by"), materialized) {
+            (_, Materialized::External) => self.strings("partition_by"),
+            (Some(Value::Object(_)), _) => Ok(Vec::new()),
+            _ => self.strings("partition_by"),
+        }
+    }
+
+    fn delimiter(&self, default: Materialized) -> Result<Option<char>> {
         let Some(text) = self.text("delimiter")? else {
             return Ok(None);
         };
+        if default != Materialized::Seed {
+            let message = "`delimiter` is not supported: exports are written with commas";
+            let error = RunnerError::new(ErrorKind::Project, message);
+            return Err(self.place("delimiter", error));
+        }
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
             (Some(character), None) => Ok(Some(character)),
@@ -345,14 +383,16 @@ mod tests {
     fn values_are_typed() {
         let config = read(&json!({
             "materialized": "incremental", "tags": ["b", "a", "b"], "unique_key": "id",
-            "severity": "WARN", "limit": "5", "delimiter": ";", "enabled": "false",
+            "severity": "WARN", "limit": "5", "enabled": "false", "sort": ["a"],
+            "partition_by": {"field": "t", "granularity": "day"},
         }))
         .unwrap();
         assert_eq!(config.materialized, Materialized::Incremental);
         assert_eq!(config.tags, ["a", "b"]);
         assert_eq!(config.unique_key, ["id"]);
         assert!(config.warn_only && !config.enabled);
-        assert_eq!((config.limit, config.delimiter), (Some(5), Some(';')));
+        assert_eq!((config.limit, config.partition_by.len()), (Some(5), 0));
+        assert_eq!(without_effect(&config), ["sort", "partition_by"]);
         assert_eq!(read(&json!({})).unwrap().materialized, Materialized::View);
     }
 
@@ -377,6 +417,16 @@ mod tests {
             json!({"materialised": "table"}),
             Some("did you mean `materialized`?"),
             "unknown configuration `materialised`",
+        );
+        fails(
+            json!({"delimiter": ";"}),
+            None,
+            "`delimiter` is not supported: exports are written with commas",
+        );
+        fails(
+            json!({"materialized": "external", "partition_by": {"field": "t"}}),
+            None,
+            "`partition_by` expects a text or a list of texts, found `{\"field\":\"t\"}`",
         );
         fails(
             json!({"post_hook": "select 1"}),

@@ -12,7 +12,7 @@ use super::jinja::quote;
 use super::{Materialized, Node, NodeConfig, NodeId, NodeKind};
 use crate::runner::data_tests::{self, TestInput};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::project::{DataTest, Properties, TextFile};
+use crate::runner::project::{ConfigMap, DataTest, Properties, TextFile};
 use crate::runner::template::render_yaml_string;
 
 /// The tested node.
@@ -100,7 +100,9 @@ fn draft(
     test: &DataTest,
     column: Option<&String>,
 ) -> Result<Option<Draft>> {
-    let config = compiler.config(&test.config, Materialized::View)?;
+    let mut written = test.config.clone();
+    written.values.remove("database");
+    let config = compiler.config(&written, Materialized::View)?;
     if !config.enabled {
         return Ok(None);
     }
@@ -116,20 +118,20 @@ fn draft(
     let id = format!("test.{}.{name}.{}", compiler.project.name, names.hash);
     let mut reads = vec![Arc::clone(tested.id)];
     let arguments = rendered_arguments(compiler, &name, arguments, &mut reads)?;
-    let relation = filtered(tested, &config);
-    let sql = sql(
+    let query = Query {
         compiler,
+        tested,
         test,
-        &relation,
-        column.as_deref(),
-        &arguments,
-        &config,
-    )?;
+        column: column.as_deref().map(column_sql),
+        arguments: &arguments,
+    };
+    let Some((sql, mut config)) = query.sql(config, &mut reads)? else {
+        return Ok(None);
+    };
     let mut fqn = tested.fqn[..tested.fqn.len().saturating_sub(1)].to_vec();
     fqn.push(name.clone());
     reads.sort();
     reads.dedup();
-    let mut config = config;
     config
         .raw
         .insert("alias".to_owned(), Value::String(names.short));
@@ -160,37 +162,80 @@ fn draft(
     Ok(Some(Draft { node, source: None }))
 }
 
-fn sql(
-    compiler: &Compiler<'_>,
-    test: &DataTest,
-    relation: &str,
-    column: Option<&str>,
-    arguments: &Map<String, Value>,
-    config: &NodeConfig,
-) -> Result<String> {
-    let column = column.map(column_sql);
-    let input = TestInput {
-        relation,
-        column: column.as_deref(),
-        arguments,
-    };
-    let mut sql = if data_tests::exists(&test.test) {
-        data_tests::sql(&test.test, &input)?
-    } else {
-        let macros: Vec<&str> = compiler.renderer.macros.names().collect();
-        let custom: Vec<&str> = macros
-            .iter()
-            .filter_map(|m| m.strip_prefix("test_"))
-            .collect();
-        if !custom.contains(&test.test.as_str()) {
-            return Err(data_tests::unknown(&test.test, &custom));
+/// What the query of a test is made from.
+struct Query<'a> {
+    compiler: &'a Compiler<'a>,
+    tested: &'a Tested<'a>,
+    test: &'a DataTest,
+    column: Option<String>,
+    arguments: &'a Map<String, Value>,
+}
+
+impl Query<'_> {
+    /// The query and the configuration it runs under; `None` if the test's own block
+    /// switches it off.
+    fn sql(
+        &self,
+        config: NodeConfig,
+        reads: &mut Vec<NodeId>,
+    ) -> Result<Option<(String, NodeConfig)>> {
+        let name = &self.test.test;
+        let relation = filtered(self.tested, &config);
+        let (sql, config) = if data_tests::exists(name) {
+            (data_tests::sql(name, &self.input(&relation))?, config)
+        } else {
+            self.custom(config, &relation, reads)?
+        };
+        if !config.enabled {
+            return Ok(None);
         }
-        compiler.custom_test(&test.test, &input)?
-    };
-    if let Some(limit) = config.limit {
-        sql = format!("{sql}\nlimit {limit}");
+        Ok(Some(match config.limit {
+            Some(limit) => (format!("{sql}\nlimit {limit}"), config),
+            None => (sql, config),
+        }))
     }
-    Ok(sql)
+
+    fn input<'b>(&'b self, relation: &'b str) -> TestInput<'b> {
+        TestInput {
+            relation,
+            column: self.column.as_deref(),
+            arguments: self.arguments,
+        }
+    }
+
+    /// A `{% test %}` block of the project: what it gives to `config(…)` stands below what
+    /// the property file says.
+    fn custom(
+        &self,
+        config: NodeConfig,
+        relation: &str,
+        reads: &mut Vec<NodeId>,
+    ) -> Result<(String, NodeConfig)> {
+        let name = &self.test.test;
+        let macros = self.compiler.renderer.macros.names();
+        let custom: Vec<&str> = macros.filter_map(|m| m.strip_prefix("test_")).collect();
+        if !custom.contains(&name.as_str()) {
+            return Err(data_tests::unknown(name, &custom));
+        }
+        let rendered = self.compiler.custom_test(name, &self.input(relation))?;
+        reads.extend(rendered.record.reads);
+        let mut values = rendered.record.config;
+        if values.is_empty() {
+            return Ok((rendered.sql, config));
+        }
+        super::config::merge(&mut values, &config.raw);
+        let merged = ConfigMap {
+            values,
+            ..ConfigMap::default()
+        };
+        let config = super::config::typed(&merged, Materialized::View)?;
+        let narrowed = filtered(self.tested, &config);
+        if narrowed == relation {
+            return Ok((rendered.sql, config));
+        }
+        let rendered = self.compiler.custom_test(name, &self.input(&narrowed))?;
+        Ok((rendered.sql, config))
+    }
 }
 
 /// A column of a property file as SQL: names are exact, expressions stay.

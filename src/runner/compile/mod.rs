@@ -2,12 +2,13 @@
 
 mod build;
 mod config;
+mod fragments;
 mod generic_tests;
 mod graph;
 mod jinja;
+mod nodes;
 mod select;
 mod source_map;
-mod sources;
 mod unit_tests;
 
 use std::collections::{BTreeMap, HashSet};
@@ -265,7 +266,7 @@ pub async fn compile_inline(
     };
     let mut node = compiler.inline_node(&file, "inline_query");
     let rendered = compiler
-        .execute(&build::template(&file), &node, build::Job::default)
+        .execute(&fragments::template(&file), &node, build::Job::default)
         .await?;
     node.depends_on = rendered.record.reads;
     node.depends_on.sort();

@@ -131,6 +131,141 @@ fn macros_are_global_return_values_and_change_maps() {
 }
 
 #[test]
+fn macros_take_more_than_they_name_and_bodies() {
+    let macros = "{% macro va(first) %}{{ first }}|{{ varargs|join(',') }}|\
+        {{ kwargs.get('z', 'none') }}{% endmacro %}\
+        {% macro wrap(tag) %}<{{ tag }}>{{ caller() }}</{{ tag }}>{% endmacro %}\
+        {% macro each(items) %}{% for i in items %}{{ caller(i) }};{% endfor %}{% endmacro %}";
+    for (text, expected) in [
+        (
+            "{{ va(1, 2, 3, z=4) }} {{ va(first=1) }}",
+            "1|2,3|4 1||none",
+        ),
+        (
+            "{% call wrap('b') %}{{ ref('a').name }}{% endcall %}",
+            "<b>a</b>",
+        ),
+        (
+            "{% call(i) each([1, 2, 1]) %}{{ i * 2 }}{% endcall %}",
+            "2;4;2;",
+        ),
+        (
+            "{% call wrap('a') %}{% call wrap('b') %}x{% endcall %}{% endcall %}",
+            "<a><b>x</b></a>",
+        ),
+    ] {
+        assert_eq!(sql(text, macros), expected, "{text}");
+    }
+    let wrong = error("{% call wrap('b') %}{{ ref('z') }}{% endcall %}", macros);
+    assert!(wrong.message().contains("refers to `z`"), "{wrong}");
+}
+
+#[test]
+fn helpers_need_no_prefix_and_the_projects_own_win() {
+    assert_eq!(
+        sql("{{ type_string() }} {{ length('x') }}", ""),
+        "varchar character_length(x)"
+    );
+    let own = "{% macro length(x) %}own {{ x }}{% endmacro %}";
+    assert_eq!(sql("{{ length('x') }}", own), "own x");
+    assert_eq!(
+        sql("{{ dbt_utils.split_part('x', 'y', 1) }}", ""),
+        "split_part(x, y, 1)"
+    );
+    assert_eq!(
+        sql("{{ var('x', none) is none }}{{ local_md5('a')[:4] }}", ""),
+        "True0cc1"
+    );
+}
+
+#[test]
+fn what_dbt_has_and_this_has_not_is_refused_by_name() {
+    for (text, name) in [
+        ("{{ run_query('select 1') }}", "run_query"),
+        (
+            "{% call statement('x') %}select 1{% endcall %}",
+            "statement",
+        ),
+        ("{{ graph.nodes }}", "graph"),
+        ("{{ modules.datetime.datetime.now() }}", "modules"),
+        ("{{ modules.re.match('a', 'b') }}", "modules"),
+        ("{{ ref('sessions', v=2) }}", "ref('sessions')"),
+        (
+            "{{ dbt_utils.surrogate_key(['a']) }}",
+            "dbt_utils.surrogate_key",
+        ),
+        ("{{ config(post_hook='select 1') }}", "post_hook"),
+    ] {
+        let wrong = error(text, "");
+        assert!(wrong.message().contains(&format!("`{name}`")), "{wrong}");
+        assert!(wrong.message().contains("not supported"), "{wrong}");
+        assert_eq!(wrong.location().unwrap().line, 1, "{text}");
+        assert!(wrong.hint().is_some() || text.contains("hook"), "{text}");
+    }
+}
+
+#[test]
+fn what_lays_out_other_databases_is_said_to_change_nothing() {
+    let text = "{{ config(materialized='incremental', sort='id', dist='id', \
+        partition_by={'field': 'id', 'data_type': 'int'}) }}";
+    let dag =
+        compiled(&[("a", text), ("b", "{{ config(cluster_by=['x']) }}")], "").unwrap();
+    assert_eq!(
+        dag.logs,
+        [
+            "warning: without effect in 2 models: `cluster_by`, `dist`, `partition_by`, \
+             `sort` (how other databases lay out tables)"
+        ]
+    );
+}
+
+/// Refuses models whose upstream does not come in order.
+struct Ordered;
+
+#[async_trait]
+impl SchemaResolver for Ordered {
+    async fn source_columns(
+        &self,
+        _source: &ResolvedSource,
+    ) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
+    async fn node_columns(
+        &self,
+        node: &Node,
+        upstream: &[Arc<Node>],
+    ) -> Result<Vec<(String, String)>> {
+        let names: Vec<&str> = upstream.iter().map(|n| n.name.as_str()).collect();
+        Ok(vec![(
+            format!("{}<{}", node.name, names.join("<")),
+            String::new(),
+        )])
+    }
+}
+
+#[test]
+fn columns_are_asked_with_what_lies_upstream_in_order() {
+    let models = [
+        ("f", "{{ ref('g') }}"),
+        ("g", "{{ ref('h') }}"),
+        ("h", "select 1"),
+        ("other", "select 1"),
+        ("star", "{{ dbt_utils.star(ref('f')) }}"),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let project = Arc::new(project(&models, ""));
+    let dag = runtime.block_on(compile(project, &CompileOptions::default(), &Ordered));
+    let dag = dag.unwrap();
+    assert_eq!(
+        dag.node("model.shop.star").unwrap().compiled.sql,
+        "\"f<h<g\""
+    );
+}
+
+#[test]
 fn errors_stand_where_the_user_wrote() {
     let wrong = error("select 1\r\nfrom {{ ref('session') }}", "");
     let place = wrong.location().unwrap();

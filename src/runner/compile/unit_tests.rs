@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::build::{Compiler, Job, template};
+use super::build::{Compiler, Job};
+use super::fragments::template;
 use super::{Compiled, Materialized, Node, NodeId, NodeKind, Relation};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 use crate::runner::project::{Properties, TextFile, UnitTest};
@@ -38,12 +39,14 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
         return Ok(None);
     };
     let (replaced, given) = inputs(compiler, test, &model)?;
-    let incremental = overridden(test)?;
+    check_overrides(compiler, test)?;
+    let incremental = test.macros.get("is_incremental") == Some(&Value::Bool(true));
     let mut vars = compiler.project.vars.clone();
     vars.extend(test.vars.clone());
     let job = || Job {
         incremental,
         vars: Some(vars.clone()),
+        overrides: test.macros.clone(),
         replaced: replaced.clone(),
         ..Job::default()
     };
@@ -55,16 +58,12 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
         "unit_test.{}.{}.{}",
         compiler.project.name, model.name, test.name
     );
-    let file = TextFile {
-        path: test.location.file.clone(),
-        text: Arc::clone(&test.location.text),
-    };
     Ok(Some(Node {
         id: NodeId::from(id),
         name: test.name.clone(),
         fqn: test.fqn.clone(),
         checksum: compiler.checksum(&format!("{test:?}")),
-        file: Some(file),
+        file: Some(property_file(test)),
         config,
         properties: Properties {
             description: test.description.clone(),
@@ -84,6 +83,13 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
             given,
         },
     }))
+}
+
+fn property_file(test: &UnitTest) -> TextFile {
+    TextFile {
+        path: test.location.file.clone(),
+        text: Arc::clone(&test.location.text),
+    }
 }
 
 /// The model under test; `None` if it is disabled.
@@ -137,25 +143,23 @@ fn inputs(compiler: &Compiler<'_>, test: &UnitTest, model: &Node) -> Result<Inpu
     Ok((replaced, given))
 }
 
-/// `overrides: macros: is_incremental`.
-fn overridden(test: &UnitTest) -> Result<bool> {
-    let mut incremental = false;
-    for (name, value) in &test.macros {
-        match (name.as_str(), value) {
-            ("is_incremental", Value::Bool(value)) => incremental = *value,
-            _ => {
-                let message = format!(
-                    "unit test `{}` overrides macro `{name}` with `{value}`",
-                    test.name
-                );
-                let error = RunnerError::new(ErrorKind::Project, message);
-                return Err(error.with_hint(
-                    "only `is_incremental` can be overridden, with true or false",
-                ));
-            }
-        }
-    }
-    Ok(incremental)
+/// `overrides: macros:` must name something that templates can call.
+fn check_overrides(compiler: &Compiler<'_>, test: &UnitTest) -> Result<()> {
+    let renderer = &compiler.renderer;
+    let project = &compiler.project.name;
+    let unknown = |name: &&String| !renderer.can_call(project, name);
+    let Some(name) = test.macros.keys().find(unknown) else {
+        return Ok(());
+    };
+    let message = format!(
+        "unit test `{}` overrides macro `{name}`, which does not exist",
+        test.name
+    );
+    let error = RunnerError::new(ErrorKind::Project, message);
+    Err(match did_you_mean(name, renderer.macros.names()) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    })
 }
 
 fn check_inputs(

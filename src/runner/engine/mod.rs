@@ -182,7 +182,15 @@ impl Engine {
         })?;
         let mut types = std::collections::BTreeMap::new();
         for (column, sql) in &node.config.column_types {
-            types.insert(column.clone(), self.data_type(sql).await?);
+            let data_type = self.data_type(sql).await.map_err(|e| {
+                let message = format!(
+                    "seed `{}`, `column_types` of `{column}`: {}",
+                    seed.path.display(),
+                    e.message()
+                );
+                RunnerError::new(e.kind(), message).with_source(e)
+            })?;
+            types.insert(column.clone(), data_type);
         }
         let delimiter = node.config.delimiter.unwrap_or(',');
         let batch = read_seed(&seed.path, &text, delimiter, &types)?;

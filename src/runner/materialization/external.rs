@@ -10,8 +10,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, UInt64Array};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::CsvOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::functions::expr_fn::coalesce;
+use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
@@ -20,7 +23,7 @@ use url::Url;
 
 use super::{Built, Job, Materialization, execution_error};
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 
 /// An export.
 #[derive(Debug)]
@@ -62,6 +65,14 @@ pub(crate) fn export_format(node: &Node) -> Result<&'static str> {
         (Some("parquet"), _) | (None, Some("parquet")) => Ok("parquet"),
         (Some("csv"), _) | (None, Some("csv")) => Ok("csv"),
         (Some("json"), _) | (None, Some("json" | "ndjson" | "jsonl")) => Ok("json"),
+        (None, Some(ending)) if node.config.partition_by.is_empty() => {
+            let message = format!(
+                "model `{}`: the location ends in `.{ending}`, which names no format",
+                node.name
+            );
+            let error = RunnerError::new(ErrorKind::Project, message);
+            Err(error.with_hint("set `format` to `parquet`, `csv` or `json`"))
+        }
         (None, _) => Ok("parquet"),
         (Some(other), _) => Err(RunnerError::new(
             ErrorKind::Project,
@@ -160,8 +171,35 @@ async fn remote(job: &Job) -> Result<u64> {
     Ok(rows)
 }
 
+/// The word that stands for null in the name of a partition's folder.
+const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The rows with the columns of `partition_by` as text, as they stand in folder names.
+fn partitioned(node: &Node, mut rows: DataFrame) -> Result<DataFrame> {
+    for name in &node.config.partition_by {
+        let schema = rows.schema();
+        if !schema.has_column_with_unqualified_name(name) {
+            let names = schema.fields().iter().map(|f| f.name().as_str());
+            let message = format!(
+                "model `{}`: `partition_by` names `{name}`, which is no column of it",
+                node.name
+            );
+            let error = RunnerError::new(ErrorKind::Project, message);
+            return Err(match did_you_mean(name, names) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            });
+        }
+        let text = cast(ident(name), DataType::Utf8);
+        let text = coalesce(vec![text, lit(NO_VALUE)]);
+        rows = rows.with_column(name, text).map_err(execution_error)?;
+    }
+    Ok(rows)
+}
+
 async fn write(job: &Job, rows: DataFrame, url: &Url) -> Result<u64> {
     let config = &job.node.config;
+    let rows = partitioned(&job.node, rows)?;
     let single = config.partition_by.is_empty();
     let options = DataFrameWriteOptions::new()
         .with_single_file_output(single)

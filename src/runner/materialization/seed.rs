@@ -30,8 +30,24 @@ impl Materialization for Seed {
     }
 
     async fn build(&self, job: &Job) -> Result<Built> {
-        table::replace(job).await
+        let mut built = table::replace(job).await?;
+        let said = [built.message.take(), without_column(job)];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        built.message = (!said.is_empty()).then(|| said.join("; "));
+        Ok(built)
     }
+}
+
+/// A word on `column_types` that name no column: they may stand above several seeds.
+fn without_column(job: &Job) -> Option<String> {
+    let schema = job.rows.schema();
+    let types = job.node.config.column_types.keys();
+    let other: Vec<String> = types
+        .filter(|name| !schema.has_column_with_unqualified_name(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let names = other.join(", ");
+    (!other.is_empty()).then(|| format!("`column_types` names {names}, no column of it"))
 }
 
 /// The rows of a seed's `text`. Types are inferred as dbt does (whole numbers, numbers,

@@ -14,6 +14,7 @@ mod properties;
 mod types;
 mod yaml;
 
+pub(crate) use config::is_layout;
 pub use types::{
     Column, ConfigMap, DataTest, LoadOptions, Located, ModelFile, Project, Properties,
     SeedFile, SourceTable, Target, TextFile, UnitTest, UnitTestInput, UnitTestRows,

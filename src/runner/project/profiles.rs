@@ -27,7 +27,7 @@ pub(crate) fn read(
     profile: Option<&Located<String>>,
     options: &LoadOptions,
 ) -> Result<Target> {
-    let folder = folder(root, options);
+    let folder = folder(root, profile.is_some(), options);
     let path = folder.join(FILE);
     let mut target = if path.is_file() {
         let file = read_text(&path, &relative(root, &path))?;
@@ -40,8 +40,8 @@ pub(crate) fn read(
                 return Err(RunnerError::new(ErrorKind::Project, message)
                     .with_location(profile.location.clone())
                     .with_hint(format!(
-                        "it must hold the profile `{}`; another folder is named with \
-                         `--profiles-dir`",
+                        "it must hold the profile `{}`; it may also lie in `~/.dbt`, or in the \
+                         folder that `--profiles-dir` names",
                         profile.value
                     )));
             }
@@ -60,15 +60,19 @@ pub(crate) fn read(
     Ok(target)
 }
 
-/// Where `profiles.yml` is looked for.
-fn folder(root: &Path, options: &LoadOptions) -> PathBuf {
-    match &options.profiles_dir {
-        Some(folder) => absolute(&options.current_dir, folder),
-        None if root.join(FILE).is_file() => root.to_owned(),
-        None => match options.env.get("DBT_PROFILES_DIR") {
-            Some(folder) => absolute(&options.current_dir, Path::new(folder)),
-            None => root.to_owned(),
-        },
+/// Where `profiles.yml` is looked for, as dbt does; the one of the home folder only for a
+/// project that names a profile.
+fn folder(root: &Path, named: bool, options: &LoadOptions) -> PathBuf {
+    let given = options.env.get("DBT_PROFILES_DIR").map(Path::new);
+    if let Some(folder) = options.profiles_dir.as_deref().or(given) {
+        return absolute(&options.current_dir, folder);
+    }
+    let mut homes = ["HOME", "USERPROFILE"].iter();
+    let home = homes.find_map(|name| options.env.get(*name));
+    let home = home.map(|home| Path::new(home).join(".dbt"));
+    match home.filter(|home| named && home.join(FILE).is_file()) {
+        Some(home) if !root.join(FILE).is_file() => home,
+        _ => root.to_owned(),
     }
 }
 
@@ -212,10 +216,14 @@ fn target(name: &str, node: &Node, root: &Path) -> Result<Target> {
             fields.finish()?;
             location
         }
-        "duckdb" => match location {
-            Some(location) => Some(location),
-            None => duckdb_location(&mut fields, root)?,
-        },
+        "duckdb" => {
+            fields.refuse("attach", "name the files of its tables as sources")?;
+            fields.refuse("plugins", "name files as sources with `external_location`")?;
+            match location {
+                Some(location) => Some(location),
+                None => duckdb_location(&mut fields, root)?,
+            }
+        }
         other => {
             let message = format!("`type: {other}` is not supported");
             return Err(kind.error(message).with_hint(

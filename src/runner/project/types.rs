@@ -243,7 +243,7 @@ pub struct UnitTest {
     pub expect: UnitTestRows,
     /// `overrides: vars:`.
     pub vars: Map<String, Value>,
-    /// `overrides: macros:` (only `is_incremental` is accepted).
+    /// `overrides: macros:`: name, or `package.name`, -> what a call of it gives.
     pub macros: Map<String, Value>,
     /// Configuration (`tags`, `enabled`).
     pub config: ConfigMap,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::{Error, ErrorKind as JinjaKind};
 
 use super::literals::OffsetMap;
+use super::unsupported::unsupported;
 use crate::runner::error::{ErrorKind, Location, RunnerError, did_you_mean};
 
 /// The text behind a template's name and the way from the rewritten template back to it.
@@ -101,8 +102,16 @@ fn describe(error: &Error, names: &[String]) -> RunnerError {
         kind if detail.is_empty() => (kind.to_string(), None),
         _ => (detail.to_owned(), None),
     };
+    let culprit = name.or_else(|| detail.split('`').nth(1));
+    if let Some((name, hint)) = culprit.and_then(unsupported) {
+        let message = format!("`{name}` is not supported");
+        return RunnerError::new(ErrorKind::Template, message).with_hint(hint);
+    }
     let mapped = RunnerError::new(ErrorKind::Template, message);
-    let candidates = names.iter().map(String::as_str);
+    let candidates = names
+        .iter()
+        .map(String::as_str)
+        .filter(|known| name != Some(known));
     match name.and_then(|name| did_you_mean(name, candidates)) {
         Some(hint) => mapped.with_hint(hint),
         None => mapped,

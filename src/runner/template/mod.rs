@@ -4,11 +4,13 @@
 
 mod errors;
 mod literals;
+mod unsupported;
 mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use minijinja::value::{Kwargs, Rest, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind as JinjaKind, Value as Jinja};
 use minijinja::{State, UndefinedBehavior};
 use minijinja_contrib::pycompat::unknown_method_callback;
@@ -82,17 +84,36 @@ fn yaml_environment(context: &YamlContext) -> Environment<'static> {
         env_var(&env, name, default)
     });
     let vars = Arc::new(context.vars.clone());
-    environment.add_function("var", move |name: &str, default: Option<Jinja>| {
-        match (vars.get(name), default) {
+    environment.add_function("var", move |args: Rest<Jinja>, named: Kwargs| {
+        let mut args = args.0;
+        args.push(named.into());
+        let (name, default) = default_of(&args)?;
+        match (vars.get(&name), default) {
             (Some(value), _) => Ok(from_json(value)),
             (None, Some(default)) => Ok(default),
-            (None, None) => Err(carry(missing_variable(name, &vars))),
+            (None, None) => Err(carry(missing_variable(&name, &vars))),
         }
     });
     if !context.target.is_null() {
         environment.add_global("target", from_json(&context.target));
     }
     environment
+}
+
+/// The arguments of `var(name[, default])`: none is a default as well.
+pub(crate) fn default_of(args: &[Jinja]) -> Result<(String, Option<Jinja>), Error> {
+    let named = args.last().filter(|last| last.is_kwargs());
+    let positional = &args[..args.len() - usize::from(named.is_some())];
+    let (name, default): (&str, Option<&Jinja>) = from_args(positional)?;
+    let mut default = default.cloned().or_else(|| positional.get(1).cloned());
+    if let Some(named) = named {
+        let named = Kwargs::try_from(named.clone())?;
+        if named.has("default") {
+            default = Some(named.get("default")?);
+        }
+        named.assert_all_used()?;
+    }
+    Ok((name.to_owned(), default))
 }
 
 /// `env_var(name[, default])`.
@@ -210,6 +231,8 @@ mod tests {
         assert_eq!(render("{{ env_var('HOME_DIR') }}/x"), json!("/data/x"));
         assert_eq!(render("{{ env_var('NO', '7') | as_number }}"), json!(7));
         assert_eq!(render("{{ 'True' | as_bool }}"), json!(true));
+        assert_eq!(render("{{ var('none', none) }}"), json!(null));
+        assert_eq!(render("{{ var('none', default='d') }}"), json!("d"));
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::Value;
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{Object, ObjectRepr, Rest};
 use serde_json::{Map, Value as Json, json};
 
-use super::functions::{Builtin, Namespace};
+use super::dbt;
+use super::functions::Builtin;
 use super::macros::MacroLibrary;
+use super::namespace::{Helper, Namespace};
 use super::relation::RelationObject;
 use crate::runner::compile::{CompileOptions, NodeId, Relation};
 use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
@@ -34,6 +36,7 @@ pub(super) const NAMES: &[&str] = &[
     "fromyaml",
     "invocation_id",
     "is_incremental",
+    "local_md5",
     "log",
     "model",
     "modules",
@@ -43,6 +46,8 @@ pub(super) const NAMES: &[&str] = &[
     "return",
     "run_started_at",
     "set",
+    "set_strict",
+    "should_full_refresh",
     "source",
     "target",
     "this",
@@ -50,6 +55,7 @@ pub(super) const NAMES: &[&str] = &[
     "toyaml",
     "var",
     "zip",
+    "zip_strict",
 ];
 
 /// Something that `ref` or `source` can name.
@@ -105,6 +111,8 @@ pub(crate) struct NodeContext {
     pub(crate) config: Map<String, Json>,
     /// Variables: the project's, or those of a unit test over them.
     pub(crate) vars: Map<String, Json>,
+    /// What calls of macros give in a unit test.
+    pub(crate) overrides: Map<String, Json>,
     /// Relations that stand for nodes in a unit test.
     pub(crate) replaced: BTreeMap<NodeId, Relation>,
     pub(crate) record: Mutex<Record>,
@@ -210,6 +218,16 @@ impl NodeContext {
         merged
     }
 
+    /// What stands for the macro `name` (or `package.name`) in a unit test.
+    pub(super) fn overridden(&self, name: &str) -> Option<Value> {
+        let value = self
+            .overrides
+            .get(name)
+            .filter(|_| name != "is_incremental")?;
+        let value = from_json(value);
+        Some(Value::from_function(move |_: Rest<Value>| value.clone()))
+    }
+
     fn target(&self) -> Value {
         from_json(&target_json(&self.project))
     }
@@ -264,6 +282,9 @@ impl Object for NodeContext {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
+        if let Some(value) = self.overridden(key) {
+            return Some(value);
+        }
         let function = |name| {
             Some(Value::from_object(Builtin {
                 name,
@@ -289,7 +310,14 @@ impl Object for NodeContext {
                 Some(Namespace::value(name, self))
             }
             _ if key == self.project.name => Some(Namespace::value("", self)),
-            _ => function(NAMES.iter().find(|n| **n == key)?),
+            _ => match NAMES.iter().find(|n| **n == key) {
+                Some(name) => function(name),
+                // the project's own macro of that name wins
+                None if self.macros.has(key) => None,
+                None => dbt::NAMES
+                    .contains(&key)
+                    .then(|| Helper::value("dbt", key, self)),
+            },
         }
     }
 }

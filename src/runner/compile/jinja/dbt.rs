@@ -6,15 +6,22 @@ use minijinja::{Error, ErrorKind, Value};
 /// What `dbt.…` offers.
 pub(super) const NAMES: &[&str] = &[
     "any_value",
+    "array_append",
+    "array_concat",
+    "array_construct",
     "bool_or",
     "cast",
     "cast_bool_to_text",
     "concat",
     "current_timestamp",
+    "current_timestamp_backcompat",
+    "current_timestamp_in_utc_backcompat",
     "date",
+    "date_spine",
     "date_trunc",
     "dateadd",
     "datediff",
+    "equals",
     "escape_single_quotes",
     "except",
     "hash",
@@ -68,8 +75,8 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     if !NAMES.contains(&name) {
         return Ok(None);
     }
-    if name == "concat" {
-        return concat(args).map(Some);
+    if matches!(name, "concat" | "array_construct") {
+        return over_list(name, args).map(Some);
     }
     let (positional, named): (Vec<Value>, Kwargs) = split(args)?;
     let arguments = Arguments {
@@ -95,14 +102,22 @@ fn split(args: &[Value]) -> Result<(Vec<Value>, Kwargs), Error> {
     Ok((positional.to_vec(), named))
 }
 
-fn concat(args: &[Value]) -> Result<Value, Error> {
+/// The helpers that take a list.
+fn over_list(name: &str, args: &[Value]) -> Result<Value, Error> {
     let (positional, named) = split(args)?;
-    let fields = match positional.first() {
-        Some(fields) => fields.clone(),
-        None => named.get("fields")?,
+    let argument = if name == "concat" { "fields" } else { "inputs" };
+    let items: Option<Value> = match positional.first() {
+        Some(items) => Some(items.clone()),
+        None => named.get(argument)?,
     };
-    let fields: Vec<String> = fields.try_iter()?.map(|f| f.to_string()).collect();
-    Ok(Value::from(fields.join(" || ")))
+    let items = match items {
+        Some(items) => items.try_iter()?.map(|f| f.to_string()).collect(),
+        None => Vec::new(),
+    };
+    Ok(Value::from(match name {
+        "concat" => items.join(" || "),
+        _ => format!("make_array({})", items.join(", ")),
+    }))
 }
 
 fn type_name(name: &str) -> Option<&'static str> {
@@ -120,7 +135,9 @@ fn type_name(name: &str) -> Option<&'static str> {
 
 fn dates(name: &str, a: &Arguments<'_>) -> Result<Option<String>, Error> {
     Ok(Some(match name {
-        "current_timestamp" => "now()".to_owned(),
+        "current_timestamp"
+        | "current_timestamp_backcompat"
+        | "current_timestamp_in_utc_backcompat" => "now()".to_owned(),
         "datediff" => datediff(
             &a.text(0, "first_date")?,
             &a.text(1, "second_date")?,
@@ -128,10 +145,9 @@ fn dates(name: &str, a: &Arguments<'_>) -> Result<Option<String>, Error> {
         )?,
         "dateadd" => {
             let (part, interval) = (a.text(0, "datepart")?, a.text(1, "interval")?);
-            let from = a.text(2, "from_date_or_timestamp")?;
-            let unit = unit(&part)?;
-            format!("({from} + cast(({interval}) as int) * interval '1 {unit}')")
+            dateadd(&part, &interval, &a.text(2, "from_date_or_timestamp")?)?
         }
+        "date_spine" => date_spine(a)?,
         "date_trunc" => {
             let (part, date) = (a.text(0, "datepart")?, a.text(1, "date")?);
             format!("date_trunc('{}', {date})", unit(&part)?)
@@ -139,11 +155,7 @@ fn dates(name: &str, a: &Arguments<'_>) -> Result<Option<String>, Error> {
         "last_day" => {
             let (date, part) = (a.text(0, "date")?, a.text(1, "datepart")?);
             let unit = unit(&part)?;
-            let step = if unit == "quarter" {
-                "3 month"
-            } else {
-                &format!("1 {unit}")
-            };
+            let step = step(&unit);
             format!(
                 "cast(date_trunc('{unit}', {date}) + interval '{step}' \
                  - interval '1 day' as date)"
@@ -184,6 +196,18 @@ fn texts(name: &str, a: &Arguments<'_>) -> Result<String, Error> {
         "bool_or" => format!("bool_or({})", a.text(0, "expression")?),
         "string_literal" => format!("'{}'", a.text(0, "value")?),
         "escape_single_quotes" => a.text(0, "expression")?.replace('\'', "''"),
+        "equals" => {
+            let (one, other) = (a.text(0, "expr1")?, a.text(1, "expr2")?);
+            format!("({one} is not distinct from {other})")
+        }
+        "array_append" => {
+            let (array, element) = (a.text(0, "array")?, a.text(1, "new_element")?);
+            format!("array_append({array}, {element})")
+        }
+        "array_concat" => {
+            let (one, other) = (a.text(0, "array_1")?, a.text(1, "array_2")?);
+            format!("array_concat({one}, {other})")
+        }
         "right" => {
             format!(
                 "right({}, {})",
@@ -206,15 +230,55 @@ fn listagg(a: &Arguments<'_>) -> Result<String, Error> {
     let delimiter = a
         .optional(1, "delimiter_text")?
         .unwrap_or_else(|| "','".to_owned());
-    if a.optional(3, "limit_num")?.is_some() {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "`dbt.listagg` does not support `limit_num`",
-        ));
-    }
     let order = a.optional(2, "order_by_clause")?;
     let order = order.map_or_else(String::new, |o| format!(" {o}"));
+    if let Some(limit) = a.optional(3, "limit_num")? {
+        return Ok(format!(
+            "array_to_string(array_slice(array_agg({measure}{order}), 1, {limit}), \
+             {delimiter})"
+        ));
+    }
     Ok(format!("string_agg({measure}, {delimiter}{order})"))
+}
+
+/// One `unit` as an interval.
+fn step(unit: &str) -> String {
+    match unit {
+        "quarter" => "3 month".to_owned(),
+        unit => format!("1 {unit}"),
+    }
+}
+
+/// An interval cannot be multiplied in SQL here, so it is written as text. A text that is
+/// written out is a time, and a date to which hours are added becomes one, as in dbt's
+/// databases.
+fn dateadd(part: &str, interval: &str, from: &str) -> Result<String, Error> {
+    let unit = unit(part)?;
+    let of_days = matches!(unit.as_str(), "day" | "week" | "month" | "quarter" | "year");
+    let from = match (from.trim().starts_with('\''), of_days) {
+        (true, _) => format!("cast({from} as timestamp)"),
+        (false, true) => from.to_owned(),
+        (false, false) => format!("date_trunc('microsecond', {from})"),
+    };
+    let number = format!("cast(({interval}) as int)");
+    let (number, unit) = match unit.as_str() {
+        "quarter" => (format!("{number} * 3"), "month"),
+        unit => (number, unit),
+    };
+    Ok(format!(
+        "({from} + cast(cast({number} as varchar) || ' {unit}' as interval))"
+    ))
+}
+
+/// One row for each `datepart` from `start_date` up to, and without, `end_date`.
+fn date_spine(a: &Arguments<'_>) -> Result<String, Error> {
+    let unit = unit(&a.text(0, "datepart")?)?;
+    let (start, end) = (a.text(1, "start_date")?, a.text(2, "end_date")?);
+    Ok(format!(
+        "select unnest(range(cast({start} as timestamp), cast({end} as timestamp), \
+         interval '{}')) as date_{unit}",
+        step(&unit)
+    ))
 }
 
 const UNITS: &[&str] = &[

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind as JinjaKind, State, Value};
 
+use super::caller::{Arguments, Caller, MacroRoot};
 use super::context::{NodeContext, ROOT};
+use super::tags::{Tag, Tags};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 use crate::runner::project::TextFile;
 use crate::runner::template::{
@@ -95,6 +97,7 @@ impl MacroLibrary {
         self.sources.insert(template.clone(), source);
         let item = ProjectMacro {
             hidden: block.hidden(),
+            variadic: block.is_variadic(),
             name: block.name,
             template,
         };
@@ -112,6 +115,11 @@ impl MacroLibrary {
         self.macros
             .get(name)
             .map(|m| Value::from_dyn_object(Arc::clone(m)))
+    }
+
+    /// Whether there is a macro `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.macros.contains_key(name)
     }
 
     /// Names of all macros.
@@ -136,6 +144,8 @@ pub(super) struct ProjectMacro {
     name: String,
     /// Its name inside its own template, so that a call of `name` there is a global one too.
     hidden: String,
+    /// Whether it uses `varargs` or `kwargs`.
+    variadic: bool,
     template: String,
 }
 
@@ -176,14 +186,67 @@ impl Object for ProjectMacro {
 impl ProjectMacro {
     fn evaluate(
         &self,
+        state: &mut State<'_, '_>,
+        root: Value,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let mut args = Arguments::split(args)?;
+        let root = match self.variadic {
+            true => {
+                let names = self.parameters(state, root.clone())?;
+                let extra = args.take_extra(&names);
+                Value::from_object(MacroRoot { base: root, extra })
+            }
+            false => root,
+        };
+        let Some(body) = args.caller.clone() else {
+            return self.run(state, root, &args.join(None));
+        };
+        let caller = Caller::default();
+        loop {
+            let stand_in = Value::from_object(caller.clone());
+            let result = self.run(state, root.clone(), &args.join(Some(stand_in)));
+            match (result, caller.wanted()) {
+                (Err(_), Some(wanted)) => {
+                    let value = body.call(state, &wanted)?;
+                    caller.answer(wanted, value);
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    fn run(
+        &self,
         state: &State<'_, '_>,
         root: Value,
         args: &[Value],
     ) -> Result<Value, Error> {
+        self.with(state, root, |callable, state| callable.call(state, args))
+    }
+
+    /// The names of its parameters.
+    fn parameters(
+        &self,
+        state: &State<'_, '_>,
+        root: Value,
+    ) -> Result<Vec<String>, Error> {
+        self.with(state, root, |callable, _| {
+            let names = callable.get_attr("arguments")?;
+            Ok(names.try_iter()?.map(|name| name.to_string()).collect())
+        })
+    }
+
+    fn with<T>(
+        &self,
+        state: &State<'_, '_>,
+        root: Value,
+        work: impl FnOnce(&Value, &mut State<'_, '_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let template = state.env().get_template(&self.template)?;
         let mut captured = template.render_captured(root)?;
         captured.with_state_mut(|state| match state.lookup(&self.hidden) {
-            Some(callable) => callable.call(state, args),
+            Some(callable) => work(&callable, state),
             None => Err(Error::new(
                 JinjaKind::UnknownFunction,
                 format!("{} is unknown", self.name),
@@ -203,6 +266,12 @@ struct Block {
 impl Block {
     fn name_end(&self) -> usize {
         self.name_at + self.name.trim_start_matches("test_").len()
+    }
+
+    fn is_variadic(&self) -> bool {
+        let word = |c: char| !c.is_alphanumeric() && c != '_';
+        let mut words = self.text.split(word);
+        words.any(|w| matches!(w, "varargs" | "kwargs"))
     }
 
     fn hidden(&self) -> String {
@@ -281,63 +350,4 @@ fn block(file: &TextFile, tags: &mut Tags<'_>, start: &Tag<'_>) -> Result<Block>
         name_at,
         text,
     })
-}
-
-/// A `{% word … %}` tag.
-struct Tag<'a> {
-    at: usize,
-    end: usize,
-    word: &'a str,
-    word_at: usize,
-}
-
-impl Tag<'_> {
-    fn word_end(&self) -> usize {
-        self.word_at + self.word.len()
-    }
-}
-
-/// Walks over the tags of a text, past comments and raw blocks.
-struct Tags<'a> {
-    text: &'a str,
-    position: usize,
-}
-
-impl<'a> Tags<'a> {
-    fn skip_past(&mut self, end: &str) {
-        let rest = &self.text[self.position..];
-        self.position = rest
-            .find(end)
-            .map_or(self.text.len(), |i| self.position + i + end.len());
-    }
-
-    fn next_tag(&mut self) -> Option<Tag<'a>> {
-        loop {
-            let at = self.position + self.text[self.position..].find('{')?;
-            self.position = at;
-            if self.text[at..].starts_with("{#") {
-                self.skip_past("#}");
-            } else if self.text[at..].starts_with("{%") {
-                self.skip_past("%}");
-                let inner = &self.text[at + 2..];
-                let trimmed = inner.trim_start_matches(['-', '+']).trim_start();
-                let word_at = at + 2 + (inner.len() - trimmed.len());
-                let length = trimmed
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(trimmed.len());
-                let word = &trimmed[..length];
-                if word == "raw" {
-                    self.skip_past("endraw");
-                }
-                return Some(Tag {
-                    at,
-                    end: self.position,
-                    word,
-                    word_at,
-                });
-            } else {
-                self.position += 1;
-            }
-        }
-    }
 }

@@ -1,11 +1,15 @@
 //! Rendering one template of a project.
 
+mod caller;
 mod context;
+mod convert;
 mod dbt;
 mod dbt_utils;
 mod functions;
 mod macros;
+mod namespace;
 mod relation;
+mod tags;
 
 use std::sync::Arc;
 
@@ -51,6 +55,22 @@ impl Renderer {
             environment,
             macros: Arc::new(macros),
         })
+    }
+
+    /// Whether templates of `project` can call `name` (or `package.name`).
+    pub(super) fn can_call(&self, project: &str, name: &str) -> bool {
+        match name.split_once('.') {
+            Some(("dbt", name)) => dbt::NAMES.contains(&name),
+            Some(("dbt_utils", name)) => {
+                dbt_utils::NAMES.contains(&name) || dbt::NAMES.contains(&name)
+            }
+            Some((package, name)) => package == project && self.macros.has(name),
+            None => {
+                self.macros.has(name)
+                    || dbt::NAMES.contains(&name)
+                    || context::NAMES.contains(&name)
+            }
+        }
     }
 
     /// Renders `text`, which stands in `source`'s file at the same offsets.

@@ -62,7 +62,6 @@ const RELATION: &[Key] = &[
     ("persist_docs", Map),
     ("full_refresh", Flag),
     ("materialized", Text),
-    ("delimiter", Text),
     ("database", Refused(DATABASE)),
     ("pre_hook", Refused(HOOKS)),
     ("pre-hook", Refused(HOOKS)),
@@ -86,7 +85,8 @@ const MODEL: &[Key] = &[
     ("location", Text),
     ("format", Text),
     ("options", Map),
-    ("partition_by", OneOrMore),
+    ("partition_by", Any),
+    ("delimiter", Refused("exports are written with commas")),
     ("recompute_by", OneOrMore),
     ("sql_header", Refused("put the SQL into the model")),
     ("incremental_predicates", Refused(MERGE)),
@@ -111,13 +111,40 @@ const MODEL: &[Key] = &[
     ),
 ];
 
-const SEED: &[Key] = &[("column_types", Map), ("quote_columns", Flag)];
+/// How tables of other databases are laid out: no row changes by it.
+const LAYOUT: &[Key] = &[
+    ("automatic_clustering", Any),
+    ("backup", Any),
+    ("bind", Any),
+    ("buckets", Any),
+    ("cluster_by", Any),
+    ("clustered_by", Any),
+    ("dist", Any),
+    ("file_format", Any),
+    ("labels", Any),
+    ("query_tag", Any),
+    ("require_partition_filter", Any),
+    ("snowflake_warehouse", Any),
+    ("sort", Any),
+    ("sort_type", Any),
+    ("tblproperties", Any),
+    ("transient", Any),
+    ("unlogged", Any),
+];
+
+const SEED: &[Key] = &[
+    ("column_types", Map),
+    ("quote_columns", Flag),
+    ("delimiter", Text),
+];
+
+const READING: &str = "files are read as they are: CSV with commas and a header";
 
 const SOURCE: &[Key] = &[
     ("external_location", Text),
     ("format", Text),
-    ("options", Map),
-    ("delimiter", Text),
+    ("options", Refused(READING)),
+    ("delimiter", Refused(READING)),
     ("schema", Text),
     ("database", Any),
     ("loader", Text),
@@ -157,14 +184,19 @@ const DATA_TEST: &[Key] = &[
 ];
 
 fn keys(resource: Resource) -> impl Iterator<Item = &'static Key> {
-    let own: [&'static [Key]; 2] = match resource {
-        Resource::Model => [RELATION, MODEL],
-        Resource::Seed => [RELATION, SEED],
-        Resource::Source => [SOURCE, &[]],
-        Resource::DataTest => [DATA_TEST, &[]],
-        Resource::UnitTest => [&[], &[]],
+    let own: [&'static [Key]; 3] = match resource {
+        Resource::Model => [RELATION, MODEL, LAYOUT],
+        Resource::Seed => [RELATION, SEED, LAYOUT],
+        Resource::Source => [SOURCE, &[], &[]],
+        Resource::DataTest => [DATA_TEST, &[], &[]],
+        Resource::UnitTest => [&[], &[], &[]],
     };
     COMMON.iter().chain(own.into_iter().flatten())
+}
+
+/// Whether `name` says how a table of another database is laid out.
+pub(crate) fn is_layout(name: &str) -> bool {
+    LAYOUT.iter().any(|(key, _)| *key == name)
 }
 
 /// Whether `name` is a key of `resource`.

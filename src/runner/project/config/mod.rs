@@ -5,7 +5,7 @@ mod tree;
 
 use serde_json::{Map, Value};
 
-pub(crate) use keys::{Resource, check, is_key};
+pub(crate) use keys::{Resource, check, is_key, is_layout};
 pub(crate) use tree::ConfigTree;
 
 use super::types::ConfigMap;

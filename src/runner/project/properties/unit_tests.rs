@@ -129,13 +129,23 @@ fn overrides(node: &Node) -> Result<Overrides> {
     let vars = fields.map("vars")?;
     fields.refuse("env_vars", "give the environment to the command instead")?;
     let mut macros = Map::new();
-    if let Some(node) = fields.optional("macros") {
-        let mut fields = Fields::new(node, "`macros` of `overrides`")?;
-        if let Some(value) = fields.optional("is_incremental") {
-            value.boolean()?;
-            macros.insert("is_incremental".to_owned(), value.json());
+    for entry in fields
+        .optional("macros")
+        .map_or(Ok([].as_slice()), Node::entries)?
+    {
+        match entry.name.as_str() {
+            "is_incremental" => {
+                entry.value.boolean()?;
+            }
+            "ref" | "source" | "config" | "return" => {
+                let message = format!("`{}` cannot be overridden", entry.name);
+                return Err(entry.place.error(message));
+            }
+            _ => {
+                entry.value.scalar()?;
+            }
         }
-        fields.finish()?;
+        macros.insert(entry.name.clone(), entry.value.json());
     }
     fields.finish()?;
     Ok((vars, macros))

@@ -93,3 +93,40 @@ fn a_target_is_checked() {
         "profiles.yml:4:10 target `dev` needs `type`"
     );
 }
+
+#[test]
+fn profiles_are_looked_up_as_dbt_does() {
+    let elsewhere = folder(&[("profiles.yml", "shop: {outputs: {e: {type: duckdb}}}\n")]);
+    let home = folder(&[(
+        ".dbt/profiles.yml",
+        "shop: {outputs: {h: {type: sessionize}}}\n",
+    )]);
+    let project = folder(&[("dbt_project.yml", "name: shop\nprofile: shop\n")]);
+    let mut options = project.options();
+    let target = |options: &LoadOptions| load(options).unwrap().target.name;
+    let path = |folder: &Folder| folder.root().display().to_string();
+    options.env.insert("HOME".into(), path(&home));
+    assert_eq!(target(&options), "h");
+    options
+        .env
+        .insert("DBT_PROFILES_DIR".into(), path(&elsewhere));
+    assert_eq!(target(&options), "e");
+    options.profiles_dir = Some(home.root().join(".dbt"));
+    assert_eq!(target(&options), "h");
+
+    let project = with_profiles(PROFILES);
+    let mut options = project.options();
+    options.env.insert("HOME".into(), path(&home));
+    assert_eq!(target(&options), "dev");
+}
+
+#[test]
+fn what_a_duckdb_profile_attaches_is_refused() {
+    let text = "shop:\n  target: dev\n  outputs:\n    dev: {type: duckdb, \
+                attach: [{path: x.duckdb}]}\n";
+    assert_eq!(
+        shown(&with_profiles(text).error()),
+        "profiles.yml:4:25 `attach` in target `dev` is not supported (name the files of its \
+         tables as sources)"
+    );
+}

@@ -1,0 +1,214 @@
+//! What the project holds -> nodes: sources with their place, seeds, SQL files as drafts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::build::{Compiler, Draft};
+use super::fragments::template;
+use super::{
+    Compiled, Materialized, Node, NodeConfig, NodeId, NodeKind, Relation, ResolvedSource,
+    SOURCE_CATALOG, config,
+};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::project::{ModelFile, Project, SourceTable};
+use crate::runner::template::{YamlContext, render_yaml_string};
+
+impl Compiler<'_> {
+    pub(super) fn source_nodes(&self) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for table in &self.project.sources {
+            let resolved = resolve(&self.project, table, &self.yaml)?;
+            let mut written = table.config.clone();
+            for facts in ["format", "external_location", "database"] {
+                written.values.remove(facts);
+            }
+            nodes.push(Node {
+                id: source_id(&self.project, table),
+                name: table.name.clone(),
+                kind: NodeKind::Source(resolved),
+                fqn: table.fqn.clone(),
+                file: Some(table.file.clone()),
+                config: self.config(&written, Materialized::View)?,
+                properties: table.properties.clone(),
+                relation: Some(Relation {
+                    catalog: SOURCE_CATALOG.to_owned(),
+                    schema: table.source_name.clone(),
+                    name: table.name.clone(),
+                }),
+                raw_code: Arc::from(""),
+                compiled: Compiled::default(),
+                depends_on: Vec::new(),
+                checksum: String::new(),
+            });
+        }
+        Ok(nodes)
+    }
+
+    pub(super) fn seed_nodes(&self) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        for seed in &self.project.seeds {
+            let config = self.config(&seed.config, Materialized::Seed)?;
+            nodes.push(Node {
+                id: format!("seed.{}.{}", self.project.name, seed.name).into(),
+                name: seed.name.clone(),
+                kind: NodeKind::Seed(Arc::new(seed.clone())),
+                fqn: seed.fqn.clone(),
+                file: None,
+                relation: Some(self.relation(&seed.name, &seed.fqn, &config)),
+                config,
+                properties: seed.properties.clone(),
+                raw_code: Arc::from(""),
+                compiled: Compiled::default(),
+                depends_on: Vec::new(),
+                checksum: self.checksum(&seed.absolute_path.to_string_lossy()),
+            });
+        }
+        Ok(nodes)
+    }
+
+    pub(super) fn relation(
+        &self,
+        name: &str,
+        fqn: &[String],
+        config: &NodeConfig,
+    ) -> Relation {
+        let text = |key| {
+            config
+                .raw
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let folder = fqn.get(1).filter(|_| fqn.len() > 2).cloned();
+        let schema = text("schema").or(folder);
+        Relation {
+            catalog: self.project.name.clone(),
+            schema: schema.unwrap_or_else(|| self.project.target.schema.clone()),
+            name: text("alias").unwrap_or_else(|| name.to_owned()),
+        }
+    }
+
+    pub(super) fn sql_drafts(&self) -> Result<Vec<Draft>> {
+        let models = self.project.models.iter().map(|m| (m, true));
+        let tests = self.project.singular_tests.iter().map(|t| (t, false));
+        models
+            .chain(tests)
+            .map(|(file, model)| self.sql_draft(file, model))
+            .collect()
+    }
+
+    fn sql_draft(&self, model: &ModelFile, is_model: bool) -> Result<Draft> {
+        let config = self.config(&model.config, Materialized::View)?;
+        let kind = if is_model { "model" } else { "test" };
+        let relation = is_model.then(|| self.relation(&model.name, &model.fqn, &config));
+        let node = Node {
+            id: format!("{kind}.{}.{}", self.project.name, model.name).into(),
+            name: model.name.clone(),
+            kind: if is_model {
+                NodeKind::Model
+            } else {
+                NodeKind::SingularTest
+            },
+            fqn: model.fqn.clone(),
+            file: Some(model.file.clone()),
+            config,
+            properties: model.properties.clone(),
+            relation,
+            raw_code: Arc::clone(&model.file.text),
+            compiled: Compiled::default(),
+            depends_on: Vec::new(),
+            checksum: self.checksum(&model.file.text),
+        };
+        Ok(Draft {
+            node,
+            source: Some(template(&model.file)),
+        })
+    }
+}
+
+/// `source.<project>.<source>.<table>`.
+fn source_id(project: &Project, table: &SourceTable) -> NodeId {
+    NodeId::from(format!(
+        "source.{}.{}.{}",
+        project.name, table.source_name, table.name
+    ))
+}
+
+/// Renders the location of a source table.
+fn resolve(
+    project: &Project,
+    table: &SourceTable,
+    yaml: &YamlContext,
+) -> Result<Arc<ResolvedSource>> {
+    let location = match &table.external_location {
+        None => None,
+        Some(located) => {
+            let place =
+                |error: RunnerError| error.with_location(located.location.clone());
+            let rendered = render_yaml_string(&located.value, yaml).map_err(place)?;
+            let Value::String(text) = rendered else {
+                let message = format!(
+                    "the location of source `{}.{}` is no text: `{rendered}`",
+                    table.source_name, table.name
+                );
+                return Err(place(RunnerError::new(ErrorKind::Source, message)));
+            };
+            Some(absolute(project, &filled(table, &text)))
+        }
+    };
+    Ok(Arc::new(ResolvedSource {
+        table: table.clone(),
+        location,
+    }))
+}
+
+/// dbt-duckdb's placeholders.
+fn filled(table: &SourceTable, text: &str) -> String {
+    text.replace("{name}", &table.name)
+        .replace("{identifier}", &table.identifier)
+        .replace("{schema}", &table.source_name)
+}
+
+/// URLs and absolute paths stay; a path that a command-line variable gave starts at the
+/// current directory, any other at the project's root.
+fn absolute(project: &Project, text: &str) -> String {
+    if text.contains("://") || Path::new(text).is_absolute() {
+        return text.to_owned();
+    }
+    let from_command_line = project.cli_vars.iter().any(|name| {
+        let value = project.vars.get(name).and_then(Value::as_str);
+        value.is_some_and(|v| !v.is_empty() && text.starts_with(v))
+    });
+    let base = if from_command_line {
+        &project.current_dir
+    } else {
+        &project.root
+    };
+    base.join(text).to_string_lossy().into_owned()
+}
+
+/// One line on the configuration that changes nothing here.
+pub(super) fn without_effect(nodes: &[Arc<Node>]) -> Option<String> {
+    let mut keys: Vec<&str> = Vec::new();
+    let mut models = 0;
+    for node in nodes {
+        if !matches!(node.kind, NodeKind::Model | NodeKind::Seed(_)) {
+            continue;
+        }
+        let found = config::without_effect(&node.config);
+        models += usize::from(!found.is_empty());
+        keys.extend(found);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let of = if models == 1 { "model" } else { "models" };
+    (models > 0).then(|| {
+        format!(
+            "warning: without effect in {models} {of}: `{}` (how other databases lay out \
+             tables)",
+            keys.join("`, `")
+        )
+    })
+}
