@@ -6,6 +6,7 @@ mod session;
 mod sql;
 mod sql_error;
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -63,6 +64,12 @@ impl Engine {
         };
         engine.open_store(&engine.target_location()?)?;
         Ok(engine)
+    }
+
+    /// Where queries have put rows that memory did not hold; there only as long as a query
+    /// needs them, unless the process ends before it lets go.
+    pub fn spill_folders(&self) -> Vec<PathBuf> {
+        self.context.runtime_env().disk_manager.temp_dir_paths()
     }
 
     /// Makes every model, seed and source of `dag` readable under its relation: views by
