@@ -158,7 +158,8 @@ impl TableWriter {
     }
 
     fn failed(&self, path: &Path, error: ParquetError) -> TableError {
-        TableError::caused(&self.url, format!("cannot write `{path}`"), error)
+        let name = path.filename().unwrap_or_default();
+        TableError::caused(&self.url, format!("cannot write `{name}`"), error)
     }
 }
 

@@ -5,6 +5,7 @@ mod schemas;
 mod session;
 mod sql;
 mod sql_error;
+mod unreadable;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -127,9 +128,14 @@ impl Engine {
     }
 
     /// Runs the compiled SQL of an inline node (see `compile_inline`) or of a model.
-    /// Errors of the SQL carry the place in the node's own file.
-    pub async fn query(&self, node: &Node) -> Result<SendableRecordBatchStream> {
+    /// Errors of the SQL carry the place in the node's own file. `limit`: at most so many rows.
+    pub async fn query(
+        &self,
+        node: &Node,
+        limit: Option<usize>,
+    ) -> Result<SendableRecordBatchStream> {
         let rows = self.plan(node).await?;
+        let rows = rows.limit(0, limit).map_err(execution_error)?;
         rows.execute_stream().await.map_err(execution_error)
     }
 
@@ -143,7 +149,8 @@ impl Engine {
             Some(relation) if node.config.materialized != Materialized::Ephemeral => {
                 let sql = format!("select * from {}", quoted(relation));
                 let planned = sql::plan(&self.context, &sql, false).await;
-                planned.map_err(execution_error)?
+                let known = self.known_relations();
+                planned.map_err(|e| sql_error::located(e, node, &known))?
             }
             _ => self.plan(node).await?,
         };

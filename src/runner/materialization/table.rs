@@ -162,7 +162,16 @@ fn cast_batch(
 
 /// What the store or the log said.
 fn store_error(error: TableError) -> RunnerError {
-    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
+    let hint = match &error {
+        TableError::Conflict { .. } => "run it again, one run at a time",
+        TableError::Other { .. } => {
+            "check that the target's `location` (or `--location`) is a folder that can be \
+             written to and has room"
+        }
+    };
+    RunnerError::new(ErrorKind::Store, error.to_string())
+        .with_source(error)
+        .with_hint(hint)
 }
 
 #[cfg(test)]

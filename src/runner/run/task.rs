@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{RunObserver, Status, data_test, unit_test};
 use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
 use crate::runner::engine::Engine;
-use crate::runner::error::{Result, RunnerError};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::materialization::{CommitGate, Job, materialization};
 
 /// What every task of a run needs.
@@ -64,7 +64,11 @@ impl Runner {
             }
             NodeKind::Source(_) => Ok(Outcome::skipped()),
         };
-        ended.unwrap_or_else(Outcome::failed)
+        let Err(error) = ended else {
+            return ended.unwrap_or_else(Outcome::failed);
+        };
+        let error = self.engine.naming_file(error, &self.dag, node).await;
+        Outcome::failed(placed(error, node))
     }
 
     async fn build(&self, node: &Arc<Node>, gate: CommitGate) -> Result<Outcome> {
@@ -103,6 +107,15 @@ impl Runner {
             message: (!said.is_empty()).then(|| said.join("; ")),
             ..Outcome::new(Status::Success)
         })
+    }
+}
+
+/// `error` at the beginning of `node`, if it says of no other place.
+fn placed(error: RunnerError, node: &Node) -> RunnerError {
+    match (error.location(), error.kind(), node.start()) {
+        (_, ErrorKind::Interrupted | ErrorKind::Internal, _) => error,
+        (None, _, Some(start)) => error.with_location(start),
+        _ => error,
     }
 }
 
