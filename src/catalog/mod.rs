@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 
-#[cfg(feature = "runner")]
-pub(crate) use lake::committed;
 pub use lake::event_lake;
+#[cfg(feature = "runner")]
+pub(crate) use lake::{committed, first_unreadable};
 pub use project::ProjectCatalog;
 
 /// Where the files of an event lake are and how they are read.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -34,7 +35,12 @@ pub(crate) struct Context {
     pub(crate) run_id: String,
     /// When the command started.
     pub(crate) started_at: DateTime<Utc>,
+    /// The engine of this command, once there is one.
+    engine: OnceLock<Engine>,
 }
+
+/// How long the runtime may take to drop what is left of the work.
+const SHUTDOWN: Duration = Duration::from_millis(400);
 
 /// A compiled project and the engine that can run it.
 #[derive(Debug)]
@@ -66,6 +72,7 @@ impl Context {
             current_dir: std::env::current_dir()?,
             run_id,
             started_at: Utc::now(),
+            engine: OnceLock::new(),
         })
     }
 
@@ -94,7 +101,12 @@ impl Context {
                     .with_source(e)
             })?;
         let done = runtime.block_on(work);
-        runtime.shutdown_background();
+        // what was dropped lets go of its spilled rows once a worker has come to it
+        runtime.shutdown_timeout(SHUTDOWN);
+        let spilled = self.engine.get().map(Engine::spill_folders);
+        for folder in spilled.unwrap_or_default() {
+            drop(std::fs::remove_dir_all(folder));
+        }
         done
     }
 
@@ -137,7 +149,8 @@ impl Context {
             memory_limit: limit.map(values::size).transpose()?,
             partitions: None,
         };
-        Engine::try_new(Arc::clone(project), &options)
+        let engine = Engine::try_new(Arc::clone(project), &options)?;
+        Ok(self.engine.get_or_init(|| engine).clone())
     }
 
     /// Reads and compiles the project and registers all of it.

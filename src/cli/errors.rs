@@ -9,7 +9,7 @@ use miette::{
 };
 use serde_json::{Value, json};
 
-use datafusion_sessionize::runner::error::{Location, RunnerError};
+use datafusion_sessionize::runner::error::{ErrorKind, Location, RunnerError};
 
 use super::printer::Level;
 
@@ -79,6 +79,16 @@ fn causes(error: &RunnerError) -> Vec<String> {
     texts
 }
 
+/// Whether `cause` says again, in the words of another layer, what the message says. The
+/// message of an error in SQL or of a source says all of it.
+fn restates(cause: &str, error: &RunnerError) -> bool {
+    let cause = cause.trim_end_matches('.').to_lowercase();
+    let message = error.message().to_lowercase();
+    let said = message.contains(&cause) || cause.ends_with(&message);
+    let whole = matches!(error.kind(), ErrorKind::Sql | ErrorKind::Source);
+    said || whole && error.location().is_some()
+}
+
 /// The report without the indentation of its first lines and without empty lines at its ends.
 fn unindented(text: &str) -> String {
     let lines: Vec<&str> = text
@@ -100,6 +110,7 @@ impl Cause {
     fn chain(error: &RunnerError) -> Option<Box<Self>> {
         causes(error)
             .into_iter()
+            .filter(|cause| !restates(cause, error))
             .rev()
             .fold(None, |next, text| Some(Box::new(Self { text, next })))
     }
@@ -195,7 +206,6 @@ impl Diagnostic for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion_sessionize::runner::error::ErrorKind;
 
     fn located() -> RunnerError {
         RunnerError::new(

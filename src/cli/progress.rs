@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use datafusion_sessionize::runner::compile::{Materialized, Node, NodeId, NodeKind};
+use datafusion_sessionize::runner::error::{ErrorKind, RunnerError};
 use datafusion_sessionize::runner::run::{NodeResult, RunObserver, RunResults, Status};
 
 use super::printer::{Level, Printer};
@@ -79,7 +80,8 @@ impl RunObserver for Progress {
 /// The errors of a run, and its closing line.
 pub(crate) fn summary(printer: &Printer, results: &RunResults) {
     for result in &results.results {
-        if let Some(error) = &result.error {
+        let own = |e: &&RunnerError| e.kind() != ErrorKind::Interrupted;
+        if let Some(error) = result.error.as_ref().filter(own) {
             printer.error(error);
         }
     }
@@ -169,6 +171,9 @@ fn line(result: &NodeResult) -> String {
         facts.push(seconds(result.duration));
     }
     facts.extend(result.message.clone());
+    if let Some(ErrorKind::Interrupted) = result.error.as_ref().map(RunnerError::kind) {
+        facts.push("interrupted".to_owned());
+    }
     if let Some(culprit) = &result.skipped_by {
         facts.push(format!("`{culprit}` failed"));
     }

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 
+use super::progress::count;
+
 /// The variables of `--vars`: a mapping, as YAML or JSON.
 pub(crate) fn vars(text: &str) -> Result<Map<String, Value>> {
     let hint = "write a mapping, for example `--vars '{name: value}'`";
@@ -30,7 +32,7 @@ fn found(value: &Value) -> String {
         Value::Bool(b) => format!("the boolean `{b}`"),
         Value::Number(n) => format!("the number `{n}`"),
         Value::String(s) => format!("the text `{s}`"),
-        Value::Array(a) => format!("a list of {} items", a.len()),
+        Value::Array(a) => format!("a list of {}", count(a.len() as u64, "item")),
         Value::Object(_) => "a mapping".to_owned(),
     }
 }

@@ -84,6 +84,13 @@ impl RunnerError {
         self
     }
 
+    /// Says more than before.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.message = message;
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn with_source(

@@ -20,7 +20,7 @@ use url::Url;
 use crate::store::Stores;
 
 pub(crate) use schema::committed_schema;
-pub(crate) use writer::TableWriter;
+pub(crate) use writer::{TableWriter, Uncommitted};
 
 /// Why a table cannot be read or committed.
 #[derive(Debug, thiserror::Error)]

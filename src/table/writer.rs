@@ -1,5 +1,6 @@
 //! Data files before they are committed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -33,7 +34,7 @@ pub struct TableWriter {
     properties: WriterProperties,
     roll_at: usize,
     current: Option<OpenFile>,
-    finished: Vec<DataFile>,
+    finished: Uncommitted,
 }
 
 /// The file that rows go to.
@@ -59,13 +60,13 @@ impl TableWriter {
             .build();
         Ok(Self {
             url: table.url().clone(),
+            finished: Uncommitted::of(table.url(), &store),
             store,
             folder,
             schema,
             properties,
             roll_at: ROLL_AT,
             current: None,
-            finished: Vec::new(),
         })
     }
 
@@ -98,11 +99,16 @@ impl TableWriter {
     }
 
     /// Finishes the files (none, if no row came).
-    pub async fn close(mut self) -> Result<Vec<DataFile>, TableError> {
+    pub async fn close(self) -> Result<Vec<DataFile>, TableError> {
+        Ok(self.finish_all().await?.keep())
+    }
+
+    /// The same; the files go again unless they are kept.
+    pub(crate) async fn finish_all(mut self) -> Result<Uncommitted, TableError> {
         if let Some(file) = self.current.take() {
             self.finish(file).await?;
         }
-        Ok(std::mem::take(&mut self.finished))
+        Ok(self.finished)
     }
 
     /// Takes back what was written.
@@ -112,11 +118,11 @@ impl TableWriter {
             drop(file.writer.flush().await);
             drop(file.writer.into_inner().abort().await);
         }
-        delete(&self.store, std::mem::take(&mut self.finished)).await;
+        delete(&self.store, self.finished.keep()).await;
     }
 
     fn next_file(&self) -> Result<OpenFile, TableError> {
-        let index = self.finished.len();
+        let index = self.finished.files.len();
         let name = format!("part-{index:05}-{}.zstd.parquet", Uuid::new_v4());
         let path = self.folder.clone().join(name);
         let upload = BufWriter::new(Arc::clone(&self.store), path.clone());
@@ -141,7 +147,7 @@ impl TableWriter {
             let message = format!("cannot sum up `{}`", file.path);
             TableError::caused(&self.url, message, e)
         })?;
-        self.finished.push(DataFile {
+        self.finished.files.push(DataFile {
             path: file.path,
             size: head.size,
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
@@ -152,15 +158,55 @@ impl TableWriter {
     }
 
     fn failed(&self, path: &Path, error: ParquetError) -> TableError {
-        TableError::caused(&self.url, format!("cannot write `{path}`"), error)
+        let name = path.filename().unwrap_or_default();
+        TableError::caused(&self.url, format!("cannot write `{name}`"), error)
     }
 }
 
-impl Drop for TableWriter {
+/// Whole files that nobody sees yet; dropped, they are deleted as far as the store lets us.
+#[derive(Debug, Default)]
+pub(crate) struct Uncommitted {
+    store: Option<Arc<dyn ObjectStore>>,
+    /// The table's folder, if it is one of this machine.
+    local: Option<PathBuf>,
+    files: Vec<DataFile>,
+}
+
+impl Uncommitted {
+    fn of(table: &Url, store: &Arc<dyn ObjectStore>) -> Self {
+        let local = (table.scheme() == "file").then(|| table.to_file_path().ok());
+        Self {
+            store: Some(Arc::clone(store)),
+            local: local.flatten(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Takes over the files of `other`.
+    pub(crate) fn extend(&mut self, mut other: Self) {
+        self.store = self.store.take().or_else(|| other.store.take());
+        self.local = self.local.take().or_else(|| other.local.take());
+        self.files.append(&mut other.files);
+    }
+
+    /// The files, ordered by path; from here on they stay.
+    pub(crate) fn keep(mut self) -> Vec<DataFile> {
+        let mut files = std::mem::take(&mut self.files);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+}
+
+impl Drop for Uncommitted {
     fn drop(&mut self) {
-        let files = std::mem::take(&mut self.finished);
-        if let (false, Ok(runtime)) = (files.is_empty(), Handle::try_current()) {
-            let store = Arc::clone(&self.store);
+        let files = std::mem::take(&mut self.files);
+        if let Some(folder) = &self.local {
+            // A process about to end runs no further task: these go here and now.
+            let names = files.iter().filter_map(|f| f.path.filename());
+            names.for_each(|name| drop(std::fs::remove_file(folder.join(name))));
+        } else if let (Some(store), false, Ok(runtime)) =
+            (self.store.take(), files.is_empty(), Handle::try_current())
+        {
             runtime.spawn(async move { delete(&store, files).await });
         }
     }

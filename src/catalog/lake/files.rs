@@ -195,6 +195,17 @@ fn shown(location: &Url) -> String {
     }
 }
 
+/// A file of the store of `location` as a user would write it.
+pub(super) fn shown_file(location: &Url, file: &Path) -> String {
+    match location.scheme() {
+        "file" => format!("/{file}"),
+        scheme => format!(
+            "{scheme}://{}/{file}",
+            location.host_str().unwrap_or_default()
+        ),
+    }
+}
+
 /// Whether the path matches a glob: `*` and `?` stay within a name, `**` spans folders,
 /// `[a-z]` and `[!a-z]` are one character.
 fn matches(pattern: &[&str], path: &[&str]) -> bool {

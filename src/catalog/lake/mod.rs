@@ -75,7 +75,7 @@ async fn open(
     if listing.delta {
         return delta(stores, &location, &declared).await;
     }
-    let schemas = schemas(context, &store, &listing).await?;
+    let schemas = schemas(context, &store, &location, &listing).await?;
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let lake = schema::lake(&declared, &listing.files, &schemas, fields, values)?;
     let (format, files) = (listing.format, listing.files);
@@ -147,6 +147,7 @@ fn committed_files(
 async fn schemas(
     context: &SessionContext,
     store: &Arc<dyn ObjectStore>,
+    location: &Url,
     listing: &Listing,
 ) -> Result<Vec<SchemaRef>> {
     let state = context.state();
@@ -157,12 +158,52 @@ async fn schemas(
             let files = std::slice::from_ref(&file);
             let schema = format.infer_schema(state, store, files).await;
             schema.map_err(|e| {
-                e.context(format!("the file `{}` is not readable", file.location))
+                let shown = files::shown_file(location, &file.location);
+                e.context(format!("the file `{shown}` is not readable"))
             })
         })
         .buffered(CONCURRENT)
         .try_collect()
         .await
+}
+
+/// The first Parquet file of a lake that does not decode, as a user would write it.
+#[cfg(feature = "runner")]
+pub(crate) async fn first_unreadable(
+    context: &SessionContext,
+    stores: &Stores,
+    options: &EventLakeOptions,
+) -> Option<String> {
+    let location = Stores::parse(&options.location, &options.base).ok()?;
+    let store = stores.get(&location).ok()?;
+    let listing = files::list(&store, &location, None).await.ok()?;
+    if listing.format != Format::Parquet || listing.delta {
+        return None;
+    }
+    for file in listing.files {
+        let shown = files::shown_file(&location, &file.location);
+        let alone = EventLakeOptions {
+            location: shown.clone(),
+            columns: Vec::new(),
+            ..options.clone()
+        };
+        if decode(context, stores, alone).await.is_err() {
+            return Some(shown);
+        }
+    }
+    None
+}
+
+#[cfg(feature = "runner")]
+async fn decode(
+    context: &SessionContext,
+    stores: &Stores,
+    options: EventLakeOptions,
+) -> Result<()> {
+    let lake = event_lake(context, stores, options).await?;
+    let mut rows = context.read_table(lake)?.execute_stream().await?;
+    while rows.try_next().await?.is_some() {}
+    Ok(())
 }
 
 /// DataFusion's reader of a file.

@@ -25,24 +25,19 @@ pub(crate) fn run(context: &Context, arguments: &QueryArguments) -> Result<Exit>
     };
     context.block_on(async {
         let workspace = context.workspace("query", false).await?;
-        let stream = stream_of(&workspace, &sql, arguments.file.as_deref()).await?;
+        let file = arguments.file.as_deref();
+        let stream = stream(&workspace, &sql, file, None).await?;
         output::write(context, stream, &arguments.output).await?;
         Ok(Exit::Ok)
     })
 }
 
-/// Compiles and starts a query.
+/// Compiles and starts a query; at most `limit` rows.
 pub(crate) async fn stream(
     workspace: &Workspace,
     sql: &str,
-) -> Result<SendableRecordBatchStream> {
-    stream_of(workspace, sql, None).await
-}
-
-async fn stream_of(
-    workspace: &Workspace,
-    sql: &str,
     file: Option<&Path>,
+    limit: Option<usize>,
 ) -> Result<SendableRecordBatchStream> {
     let Workspace {
         dag,
@@ -57,7 +52,7 @@ async fn stream_of(
             text: Arc::from(sql),
         });
     }
-    engine.query(&node).await
+    engine.query(&node, limit).await
 }
 
 fn read(context: &Context, file: &Path) -> Result<String> {

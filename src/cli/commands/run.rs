@@ -1,7 +1,6 @@
 //! `build`, `run`, `test`, `seed`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use datafusion_sessionize::runner::compile::{
     Dag, Materialized, Node, NodeKind, Selection,
 };
 use datafusion_sessionize::runner::error::Result;
-use datafusion_sessionize::runner::run::{self, RunContext, RunResults};
+use datafusion_sessionize::runner::run::{self, RunContext};
 use datafusion_sessionize::runner::schedule::{Command, Schedule, schedule};
 
 use crate::cli::args::RunArguments;
@@ -17,9 +16,6 @@ use crate::cli::context::{Context, Workspace};
 use crate::cli::exit::Exit;
 use crate::cli::progress::{Progress, summary, title};
 use crate::cli::{artifacts, context};
-
-/// How long a run may take to notice an interrupt.
-const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs `command` on the selected nodes.
 pub(crate) fn run(
@@ -81,11 +77,7 @@ async fn execute(
         cancelled: context.interrupt.receiver(),
     };
     let observer = Arc::new(Progress::new(Arc::clone(&context.printer)));
-    let running = Box::pin(run::run(schedule, engine, run_context, observer));
-    let results = tokio::select! {
-        results = running => results,
-        () = overdue(context) => nothing_known(),
-    };
+    let results = Box::pin(run::run(schedule, engine, run_context, observer)).await;
     let invocation = context.invocation(which, invocation.args);
     artifacts::run_results(&results, &dag, &invocation)?;
     summary(&context.printer, &results);
@@ -93,21 +85,6 @@ async fn execute(
         return Err(context::interrupted());
     }
     Ok(Exit::of_results(&results))
-}
-
-/// Ends when a run should have noticed the interrupt.
-async fn overdue(context: &Context) {
-    context.interrupt.triggered().await;
-    tokio::time::sleep(GRACE).await;
-}
-
-/// What is known of a run that did not stop in time.
-fn nothing_known() -> RunResults {
-    RunResults {
-        results: Vec::new(),
-        elapsed: Duration::ZERO,
-        interrupted: true,
-    }
 }
 
 /// Prints what the schedule reads and writes.

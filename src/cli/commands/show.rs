@@ -18,12 +18,7 @@ pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit> 
     context.block_on(async {
         let workspace = context.workspace("show", false).await?;
         let stream = match (&arguments.inline, arguments.model(), limit) {
-            (Some(sql), _, None) => query::stream(&workspace, sql).await?,
-            (Some(sql), _, Some(limit)) => {
-                let sql = sql.trim().trim_end_matches(';');
-                let sql = format!("select * from (\n{sql}\n) limit {limit}");
-                query::stream(&workspace, &sql).await?
-            }
+            (Some(sql), _, _) => query::stream(&workspace, sql, None, limit).await?,
             (None, Some(name), _) => read(&workspace, name, limit).await?,
             (None, None, _) => {
                 let message = "`show` needs a model, or SQL in `--inline`";

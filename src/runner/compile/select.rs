@@ -213,17 +213,29 @@ impl<'a> Graph<'a> {
                 .filter(|n| matches!(n.kind, NodeKind::Source(_)))
                 .flat_map(|n| [n.fqn[n.fqn.len().saturating_sub(2)..].join(".")])
                 .collect(),
+            Some("path") => self.nodes.iter().filter_map(|n| path_of(n)).collect(),
             _ => self
                 .nodes
                 .iter()
+                .filter(|n| !matches!(n.kind, NodeKind::Source(_)))
                 .flat_map(|n| n.fqn.iter().skip(1).cloned().chain([n.name.clone()]))
                 .collect(),
         };
         names.sort();
         names.dedup();
+        let source = |n: &&Arc<Node>| matches!(n.kind, NodeKind::Source(_));
+        let mut sources = self.nodes.iter().filter(source);
+        let same = sources.find(|n| word.method.is_none() && n.name == word.value);
+        if let Some(source) = same {
+            let name = source.fqn[source.fqn.len().saturating_sub(2)..].join(".");
+            return error.with_hint(format!("did you mean `source:{name}`?"));
+        }
         match did_you_mean(word.value, names.iter().map(String::as_str)) {
             Some(hint) => error.with_hint(hint),
-            None => error.with_hint("`ls` shows what there is"),
+            None if word.method == Some("tag") && !names.is_empty() => {
+                error.with_hint(format!("tags there: `{}`", names.join("`, `")))
+            }
+            None => error.with_hint("`sessionize ls` shows what there is"),
         }
     }
 

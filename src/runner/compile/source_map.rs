@@ -63,6 +63,19 @@ impl Node {
         let (from, to) = self.compiled.map.source_range(start, start + marked)?;
         Some(location_at(&file.path, &Arc::clone(&file.text), from, to))
     }
+
+    /// Where the node begins: the first line of its SQL, else its entry in a property file.
+    pub fn start(&self) -> Option<Location> {
+        let lines = self.compiled.sql.lines().zip(1..);
+        let mut filled = lines.filter(|(text, _)| !text.trim().is_empty());
+        match filled.next() {
+            Some((text, line)) => {
+                let column = text.len() - text.trim_start().len() + 1;
+                self.locate(line, column, text.trim().chars().count())
+            }
+            None => self.properties.location.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

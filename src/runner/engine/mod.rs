@@ -5,7 +5,9 @@ mod schemas;
 mod session;
 mod sql;
 mod sql_error;
+mod unreadable;
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -65,6 +67,12 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Where queries have put rows that memory did not hold; there only as long as a query
+    /// needs them, unless the process ends before it lets go.
+    pub fn spill_folders(&self) -> Vec<PathBuf> {
+        self.context.runtime_env().disk_manager.temp_dir_paths()
+    }
+
     /// Makes every model, seed and source of `dag` readable under its relation: views by
     /// their SQL, tables at their newest committed version.
     pub fn register(&self, dag: &Dag) -> Result<()> {
@@ -120,9 +128,14 @@ impl Engine {
     }
 
     /// Runs the compiled SQL of an inline node (see `compile_inline`) or of a model.
-    /// Errors of the SQL carry the place in the node's own file.
-    pub async fn query(&self, node: &Node) -> Result<SendableRecordBatchStream> {
+    /// Errors of the SQL carry the place in the node's own file. `limit`: at most so many rows.
+    pub async fn query(
+        &self,
+        node: &Node,
+        limit: Option<usize>,
+    ) -> Result<SendableRecordBatchStream> {
         let rows = self.plan(node).await?;
+        let rows = rows.limit(0, limit).map_err(execution_error)?;
         rows.execute_stream().await.map_err(execution_error)
     }
 
@@ -136,7 +149,8 @@ impl Engine {
             Some(relation) if node.config.materialized != Materialized::Ephemeral => {
                 let sql = format!("select * from {}", quoted(relation));
                 let planned = sql::plan(&self.context, &sql, false).await;
-                planned.map_err(execution_error)?
+                let known = self.known_relations();
+                planned.map_err(|e| sql_error::located(e, node, &known))?
             }
             _ => self.plan(node).await?,
         };

@@ -7,7 +7,9 @@ use super::Engine;
 use crate::catalog::{CatalogEntry, EventLakeOptions, LakeColumn};
 use crate::runner::compile::{Node, ResolvedSource};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::materialization::{execution_error, export_format, export_name};
+use crate::runner::materialization::{
+    clean_message, execution_error, export_format, export_name,
+};
 use crate::runner::project::Column;
 use crate::store::Stores;
 use crate::table::Table;
@@ -17,7 +19,8 @@ impl Engine {
     pub(super) fn target_location(&self) -> Result<Url> {
         let target = &self.project.target;
         Stores::parse(&target.location, &self.project.root).map_err(|e| {
-            let message = format!("`location` of target `{}`: {e}", target.name);
+            let cause = clean_message(&e);
+            let message = format!("`location` of target `{}`: {cause}", target.name);
             RunnerError::new(ErrorKind::Project, message).with_source(e)
         })
     }

@@ -18,9 +18,14 @@ pub(super) fn located(
 ) -> RunnerError {
     let found = first(&error);
     let (message, hint) = describe(found, relations);
+    let message = match unreadable(&error) {
+        Some(file) => format!("{file}: {}", lower_first(&message)),
+        None => message,
+    };
     let place = diagnostic(&error)
         .and_then(span)
         .or_else(|| parser_place(&message))
+        .or_else(|| source_place(&error, &node.compiled.sql))
         .or_else(|| named_place(&message, &node.compiled.sql));
     let message = without_place(&message);
     let mut located = RunnerError::new(kind(found), message);
@@ -115,6 +120,11 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
             Some(format!("did you mean `{name}`?")),
         );
     }
+    if let Some((table, _)) = message.split_once(" has not been built yet") {
+        let name = table.trim_matches('`').rsplit('.').next().unwrap_or(table);
+        let hint = format!("build it first: `sessionize build --select +{name}`");
+        return (message, Some(hint));
+    }
     if let Some(table) = missing_table(&message) {
         let name = table.rsplit('.').next().unwrap_or(table);
         let spoken: Vec<String> = relations.iter().map(spoken).collect();
@@ -127,6 +137,46 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
         return (format!("there is no table `{table}`"), hint);
     }
     (message, None)
+}
+
+/// The notes added to `error` on its way, the outermost first.
+fn notes(error: &DataFusionError) -> Vec<&str> {
+    match error {
+        DataFusionError::Context(note, inner) => {
+            let mut notes = notes(inner);
+            notes.insert(0, note);
+            notes
+        }
+        DataFusionError::Diagnostic(_, inner) => notes(inner),
+        DataFusionError::Shared(inner) => notes(inner),
+        DataFusionError::Collection(errors) => {
+            errors.first().map(notes).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// ``the file `…` is not readable``.
+fn unreadable(error: &DataFusionError) -> Option<&str> {
+    let names = |note: &&str| note.starts_with("the file `");
+    notes(error).into_iter().rfind(names)
+}
+
+/// Where the SQL reads the source table of ``cannot read `source('a', 'b')` ``.
+fn source_place(error: &DataFusionError, sql: &str) -> Option<Place> {
+    let notes = notes(error);
+    let note = notes
+        .iter()
+        .find(|n| n.starts_with("cannot read `source("))?;
+    let mut names = note.split('\'').skip(1).step_by(2);
+    let (source, table) = (names.next()?, names.next()?);
+    [
+        format!("\"{source}\".\"{table}\""),
+        format!("{source}.{table}"),
+    ]
+    .iter()
+    .find_map(|name| Some((sql.find(name)?, name)))
+    .map(|(offset, name)| place_at(sql, offset, name))
 }
 
 /// The name in ``table 'a.b.c' not found``.
@@ -180,10 +230,15 @@ fn named_place(message: &str, sql: &str) -> Option<Place> {
     if name.is_empty() || found.next().is_some() {
         return None;
     }
-    let before = sql.get(..offset)?;
+    Some(place_at(sql, offset, name))
+}
+
+/// Where `name` stands at `offset`.
+fn place_at(sql: &str, offset: usize, name: &str) -> Place {
+    let before = sql.get(..offset).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let start = before.rsplit('\n').next().unwrap_or(before);
-    Some((line, start.chars().count() + 1, name.chars().count()))
+    (line, start.chars().count() + 1, name.chars().count())
 }
 
 #[cfg(test)]

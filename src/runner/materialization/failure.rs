@@ -27,6 +27,11 @@ const NOISE: [&str; 15] = [
 pub(crate) fn clean_message(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let mut text = text.trim();
+    if let Some(rest) = text.strip_prefix("Optimizer rule '") {
+        text = rest
+            .split_once("' failed\ncaused by\n")
+            .map_or(text, |(_, cause)| cause);
+    }
     while let Some(rest) = NOISE.iter().find_map(|n| text.strip_prefix(n)) {
         text = rest.trim_start();
     }
@@ -73,6 +78,9 @@ mod tests {
     fn class_names_are_dropped() {
         let error = DataFusionError::Plan("no column `a`".to_owned());
         assert_eq!(clean_message(&error), "no column `a`");
+        let cause = DataFusionError::Execution("no date".to_owned());
+        let error = cause.context("Optimizer rule 'simplify_expressions' failed");
+        assert_eq!(clean_message(&error), "no date");
     }
 
     #[test]

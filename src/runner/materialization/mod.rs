@@ -8,6 +8,7 @@ mod csv;
 mod ephemeral;
 mod external;
 mod failure;
+mod gate;
 mod incremental;
 mod seed;
 mod table;
@@ -24,6 +25,8 @@ use crate::runner::compile::{Materialized, Node};
 use crate::runner::error::Result;
 use crate::store::Stores;
 use crate::table::Table;
+
+pub use gate::CommitGate;
 
 pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
@@ -48,6 +51,8 @@ pub struct Job {
     pub(crate) stores: Stores,
     /// `invocation_id`; part of the names of temporary files and kept in the commit.
     pub run_id: String,
+    /// Passed before readers see anything of the build.
+    pub gate: CommitGate,
     /// Hears of progress.
     pub progress: Progress,
 }

@@ -18,7 +18,7 @@ use md5::{Digest, Md5};
 use super::{Built, Job, Materialization, Progress, execution_error};
 use crate::runner::compile::{Materialized, Node};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::{Change, DataFile, TableError, TableWriter, committed_schema};
+use crate::table::{Change, TableError, TableWriter, Uncommitted, committed_schema};
 
 /// A committed table, rebuilt whole.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ pub(super) async fn replace(job: &Job) -> Result<Built> {
     let schema = committed_schema(&plan.schema()).map_err(execution_error)?;
     let streams =
         execute_stream_partitioned(plan, state.task_ctx()).map_err(execution_error)?;
-    let files = write(job, &schema, streams).await?;
+    let written = write(job, &schema, streams).await?;
+    job.gate.enter()?;
+    let files = written.keep();
     let built = Built {
         rows: Some(files.iter().map(|f| f.rows).sum()),
         bytes: Some(files.iter().map(|f| f.size).sum()),
@@ -82,7 +84,7 @@ async fn write(
     job: &Job,
     schema: &SchemaRef,
     streams: Vec<SendableRecordBatchStream>,
-) -> Result<Vec<DataFile>> {
+) -> Result<Uncommitted> {
     let written = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
     for stream in streams {
@@ -95,7 +97,7 @@ async fn write(
         };
         writers.spawn(sink.drain(stream, writer));
     }
-    let mut files = Vec::new();
+    let mut files = Uncommitted::default();
     while let Some(ended) = writers.join_next().await {
         let ended = ended.map_err(|e| {
             RunnerError::new(ErrorKind::Internal, "a table writer ended unexpectedly")
@@ -103,7 +105,6 @@ async fn write(
         })?;
         files.extend(ended?);
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
 
@@ -119,7 +120,7 @@ impl Sink {
         self,
         mut stream: SendableRecordBatchStream,
         mut writer: TableWriter,
-    ) -> Result<Vec<DataFile>> {
+    ) -> Result<Uncommitted> {
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(execution_error)?;
             if batch.num_rows() == 0 {
@@ -130,7 +131,7 @@ impl Sink {
             let rows = batch.num_rows() as u64;
             (self.progress)(self.written.fetch_add(rows, Ordering::Relaxed) + rows);
         }
-        writer.close().await.map_err(store_error)
+        writer.finish_all().await.map_err(store_error)
     }
 }
 
@@ -161,7 +162,16 @@ fn cast_batch(
 
 /// What the store or the log said.
 fn store_error(error: TableError) -> RunnerError {
-    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
+    let hint = match &error {
+        TableError::Conflict { .. } => "run it again, one run at a time",
+        TableError::Other { .. } => {
+            "check that the target's `location` (or `--location`) is a folder that can be \
+             written to and has room"
+        }
+    };
+    RunnerError::new(ErrorKind::Store, error.to_string())
+        .with_source(error)
+        .with_hint(hint)
 }
 
 #[cfg(test)]

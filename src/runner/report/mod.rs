@@ -3,15 +3,17 @@
 mod artifacts;
 mod graph;
 mod lines;
+mod manifest;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-pub use artifacts::{manifest_json, run_results_json};
+pub use artifacts::run_results_json;
 pub use graph::{graph_mermaid, graph_text};
 pub use lines::{
     Totals, log_line, result_line, result_log, start_line, summary_line, summary_log,
 };
+pub use manifest::manifest_json;
 
 /// What artifacts say of the invocation.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{RunObserver, Status, data_test, unit_test};
 use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
 use crate::runner::engine::Engine;
-use crate::runner::error::{Result, RunnerError};
-use crate::runner::materialization::{Job, materialization};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::materialization::{CommitGate, Job, materialization};
 
 /// What every task of a run needs.
 pub(super) struct Runner {
@@ -52,10 +52,10 @@ impl Outcome {
 }
 
 impl Runner {
-    /// Executes `node`.
-    pub(super) async fn execute(&self, node: &Arc<Node>) -> Outcome {
+    /// Executes `node`; nothing it builds is seen unless it passes `gate`.
+    pub(super) async fn execute(&self, node: &Arc<Node>, gate: CommitGate) -> Outcome {
         let ended = match &node.kind {
-            NodeKind::Model | NodeKind::Seed(_) => Box::pin(self.build(node)).await,
+            NodeKind::Model | NodeKind::Seed(_) => Box::pin(self.build(node, gate)).await,
             NodeKind::DataTest { .. } | NodeKind::SingularTest => {
                 data_test::run(&self.engine, node).await
             }
@@ -64,10 +64,14 @@ impl Runner {
             }
             NodeKind::Source(_) => Ok(Outcome::skipped()),
         };
-        ended.unwrap_or_else(Outcome::failed)
+        let Err(error) = ended else {
+            return ended.unwrap_or_else(Outcome::failed);
+        };
+        let error = self.engine.naming_file(error, &self.dag, node).await;
+        Outcome::failed(placed(error, node))
     }
 
-    async fn build(&self, node: &Arc<Node>) -> Result<Outcome> {
+    async fn build(&self, node: &Arc<Node>, gate: CommitGate) -> Result<Outcome> {
         let table = self.engine.table(node)?;
         let location = match node.config.materialized {
             Materialized::External => self.engine.export_url(node)?,
@@ -82,6 +86,7 @@ impl Runner {
             location,
             stores: self.engine.stores().clone(),
             run_id: self.run_id.clone(),
+            gate,
             progress: Arc::new(move |rows| observer.progress(&shown, rows)),
         };
         let kind = match &node.kind {
@@ -102,6 +107,15 @@ impl Runner {
             message: (!said.is_empty()).then(|| said.join("; ")),
             ..Outcome::new(Status::Success)
         })
+    }
+}
+
+/// `error` at the beginning of `node`, if it says of no other place.
+fn placed(error: RunnerError, node: &Node) -> RunnerError {
+    match (error.location(), error.kind(), node.start()) {
+        (_, ErrorKind::Interrupted | ErrorKind::Internal, _) => error,
+        (None, _, Some(start)) => error.with_location(start),
+        _ => error,
     }
 }
 

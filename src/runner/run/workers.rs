@@ -7,22 +7,27 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use datafusion::common::instant::Instant;
 use datafusion::common::runtime::JoinSet;
+use tokio::task::AbortHandle;
 
 use super::task::{Outcome, Runner};
 use super::{NodeResult, RunContext, RunObserver, RunResults, Status};
 use crate::runner::compile::{Node, NodeId};
 use crate::runner::engine::Engine;
 use crate::runner::error::{ErrorKind, RunnerError};
+use crate::runner::materialization::CommitGate;
 use crate::runner::schedule::{Schedule, Task};
 
-/// How long dropped queries may take to let go of their files.
-const GRACE: Duration = Duration::from_millis(1500);
+/// How long commits that have begun may take to end, and dropped queries to let go of their
+/// files.
+const GRACE: Duration = Duration::from_millis(1000);
 
 /// A task that runs.
 struct Running {
     node: Arc<Node>,
     started_at: DateTime<Utc>,
     since: Instant,
+    gate: CommitGate,
+    task: AbortHandle,
 }
 
 /// The state of a run.
@@ -117,11 +122,16 @@ impl Workers {
             self.runner.observer.started(&task.node, index, self.total);
             let node = Arc::clone(&task.node);
             let runner = Arc::clone(&self.runner);
-            tasks.spawn(async move { (index, runner.execute(&task.node).await) });
+            let gate = CommitGate::default();
+            let passed = gate.clone();
+            let task = tasks
+                .spawn(async move { (index, runner.execute(&task.node, passed).await) });
             let running = Running {
                 node,
                 started_at: self.now(),
                 since: Instant::now(),
+                gate,
+                task,
             };
             self.running.insert(index, running);
         }
@@ -195,9 +205,11 @@ impl Workers {
         self.results.push(result);
     }
 
-    /// Drops what runs, and skips what waits.
+    /// Drops what runs and has not begun to commit, and skips what waits.
     async fn stop(&mut self, mut tasks: Tasks) {
-        tasks.abort_all();
+        for running in self.running.values().filter(|r| r.gate.close()) {
+            running.task.abort();
+        }
         let gone = async {
             while let Some(ended) = tasks.join_next().await {
                 // what ended in the last moment counts
@@ -206,7 +218,10 @@ impl Workers {
                 }
             }
         };
-        let _ = tokio::time::timeout(GRACE, gone).await;
+        tokio::select! {
+            () = gone => {}
+            () = overdue() => {}
+        }
         for (index, running) in std::mem::take(&mut self.running) {
             let outcome = if self.interrupted {
                 let error = RunnerError::new(ErrorKind::Interrupted, "interrupted");
@@ -232,6 +247,20 @@ impl Workers {
 async fn turned(cancelled: &mut tokio::sync::watch::Receiver<bool>) {
     if cancelled.wait_for(|c| *c).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Ends after [`GRACE`]. The clock is a thread: queries that keep every worker of the runtime
+/// busy stop the runtime's own.
+async fn overdue() {
+    let (over, wait) = tokio::sync::oneshot::channel::<()>();
+    let clock = std::thread::Builder::new().name("grace".to_owned());
+    let started = clock.spawn(move || {
+        std::thread::sleep(GRACE);
+        drop(over);
+    });
+    if started.is_ok() {
+        let _ = wait.await;
     }
 }
 

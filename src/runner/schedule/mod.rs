@@ -54,7 +54,13 @@ pub fn schedule(
         .collect();
     if chosen.is_empty() && !selection.select.is_empty() {
         let message = format!("`{}` selects nothing to do", selection.select.join(" "));
-        return Err(RunnerError::new(ErrorKind::Usage, message));
+        let kinds = match command {
+            Command::Build => "`build` is for seeds, models and tests",
+            Command::Run => "`run` is for models",
+            Command::Test => "`test` is for tests",
+            Command::Seed => "`seed` is for seeds",
+        };
+        return Err(RunnerError::new(ErrorKind::Usage, message).with_hint(kinds));
     }
     let tasks = order(&dag, &chosen);
     Ok(Schedule {

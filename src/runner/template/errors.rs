@@ -63,7 +63,33 @@ pub(crate) fn to_runner_error(
         ),
         None => line_range(&source.text, error.line().unwrap_or(1)),
     };
-    mapped.with_location(location_at(&source.path, &source.text, start, end))
+    let place = location_at(&source.path, &source.text, start, end);
+    let start = start.min(source.text.len());
+    let marked = source.text.get(start..end).unwrap_or_default();
+    match error.kind() {
+        JinjaKind::UndefinedError if error.detail().is_none() => {
+            undefined(marked, names).with_location(place)
+        }
+        JinjaKind::TooManyArguments | JinjaKind::MissingArgument => {
+            let called = marked.split('(').next().unwrap_or_default().trim();
+            let message = format!("`{called}`: {}", mapped.message());
+            mapped.with_message(message).with_location(place)
+        }
+        _ => mapped.with_location(place),
+    }
+}
+
+/// The error of an expression that has no value.
+fn undefined(marked: &str, names: &[String]) -> RunnerError {
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    if marked.is_empty() || !marked.chars().all(name) {
+        return RunnerError::new(ErrorKind::Template, "a value is undefined");
+    }
+    let error = RunnerError::new(ErrorKind::Template, format!("`{marked}` is undefined"));
+    match did_you_mean(marked, names.iter().map(String::as_str)) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 fn line_range(text: &str, line: usize) -> (usize, usize) {
