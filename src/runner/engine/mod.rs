@@ -2,6 +2,7 @@
 
 mod places;
 mod schemas;
+mod seeds;
 mod session;
 mod sql;
 mod sql_error;
