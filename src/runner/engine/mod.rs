@@ -227,6 +227,13 @@ impl Engine {
         known.clone()
     }
 
+    /// The project's names, for any other `SessionContext`: one call of
+    /// [`ProjectCatalog::register`] makes them readable there. Views use the functions of this
+    /// crate: that context needs them too ([`SessionizeExt`](crate::SessionizeExt)).
+    pub fn catalog(&self) -> &ProjectCatalog {
+        &self.catalog
+    }
+
     /// The context, for embedders.
     pub fn context(&self) -> &SessionContext {
         &self.context
