@@ -10,19 +10,27 @@
     ]) %}
 {% endmacro %}
 
-{# Those of `columns` that `relation` lacks: they are carried along as nulls. #}
-{% macro segment_absent_columns(relation, columns) %}
-    {% set absent = [] %}
+{# Name and SQL of those `columns` of `relation` that the pack does not read itself: found in
+   another case too if only one fits, and null if absent. #}
+{% macro segment_further_columns(relation, columns) %}
+    {% set further = [] %}
     {% if columns %}
-        {% set present = [] %}
-        {% for column in adapter.get_columns_in_relation(relation) %}
-            {% do present.append(column.name) %}
-        {% endfor %}
-        {% for column in columns if column not in present %}
-            {% do absent.append(column) %}
+        {% set present = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+        {% for column in columns if column not in segment_event_columns() + ['id'] %}
+            {% set fitting = [] %}
+            {% for name in present if name | lower == column | lower %}
+                {% do fitting.append(name) %}
+            {% endfor %}
+            {% if column in fitting %}
+                {% do further.append([column, '"' ~ column ~ '"']) %}
+            {% elif fitting | length == 1 %}
+                {% do further.append([column, '"' ~ fitting[0] ~ '"']) %}
+            {% else %}
+                {% do further.append([column, 'cast(null as varchar)']) %}
+            {% endif %}
         {% endfor %}
     {% endif %}
-    {% do return(absent) %}
+    {% do return(further) %}
 {% endmacro %}
 
 {# A time as microseconds in UTC; a time without a zone is taken as UTC. #}

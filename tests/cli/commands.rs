@@ -149,3 +149,29 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn a_selection_brings_the_seeds_it_reads_once() {
+    let project = Project::small();
+    let build = |select: &str| {
+        let output = project.run(&["build", "--select", select]);
+        assert!(output.starts_with("exit: 0"), "{output}");
+        output.contains("`orders` is built too")
+    };
+    // `totals` reads the seed through a view
+    assert!(build("totals"), "the seed has no table");
+    assert!(!build("totals"), "its table is up to date");
+    let project = project.with("seeds/orders.csv", "id,amount\n1,10\n2,21\n");
+    let output = project.run(&["build", "--select", "totals"]);
+    assert!(output.contains("`orders` is built too"), "{output}");
+    let output = project.run(&["query", "select amount from totals", "--format", "csv"]);
+    assert!(output.contains("amount\n21\n"), "{output}");
+}
+
+#[test]
+fn a_seed_that_is_left_out_is_not_built() {
+    let project = Project::small();
+    let output = project.run(&["build", "--select", "totals", "--exclude", "orders"]);
+    assert!(!output.contains("built too"), "{output}");
+    assert!(output.starts_with("exit: 1"), "{output}");
+}

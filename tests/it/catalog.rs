@@ -11,6 +11,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use datafusion_sessionize::{
     CatalogEntry, EventLakeOptions, LakeColumn, ProjectCatalog, Stores, event_lake,
@@ -85,6 +86,46 @@ async fn only_needed_row_groups_are_read() {
         shown.contains("row_groups_pruned_statistics=10 total → 1 matched"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn only_needed_columns_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let texts = (0..100).map(|n| format!("{n}").repeat(500));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+    write(
+        folder.path(),
+        "a.parquet",
+        &[("n", numbers), ("wide", texts)],
+    );
+    let scanned = async |sql: &str| {
+        let context = SessionContext::new();
+        let options = EventLakeOptions {
+            location: folder.path().display().to_string(),
+            ..EventLakeOptions::default()
+        };
+        let lake = event_lake(&context, &Stores::default(), options).await;
+        context.register_table("lake", lake.unwrap()).unwrap();
+        let plan = context.sql(sql).await.unwrap();
+        let plan = plan.create_physical_plan().await.unwrap();
+        let rows = collect(Arc::clone(&plan), context.task_ctx())
+            .await
+            .unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 100);
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        let mut scan = plan;
+        while let Some(child) = scan.children().first().map(|child| Arc::clone(*child)) {
+            scan = child;
+        }
+        let metrics = scan.metrics().unwrap();
+        let bytes = metrics.sum_by_name("bytes_scanned").unwrap().as_usize();
+        (bytes, shown)
+    };
+    let (some, plan) = scanned("select n from lake").await;
+    assert!(plan.contains("projection=[n]"), "{plan}");
+    let (all, _) = scanned("select * from lake").await;
+    assert!(0 < some && some * 2 < all, "{some} of {all} bytes");
 }
 
 #[tokio::test]

@@ -12,5 +12,6 @@ mod embedding;
 mod functions_page;
 mod layers;
 mod oracle;
+mod other_engine;
 mod packs;
 mod run;

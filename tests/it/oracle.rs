@@ -8,12 +8,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, IntervalMonthDayNanoArray,
-    RecordBatch, StringArray, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, DurationMillisecondArray, Int64Array,
+    IntervalMonthDayNanoArray, RecordBatch, StringArray,
 };
-use datafusion::arrow::datatypes::{
-    Int64Type, IntervalMonthDayNano, TimestampMillisecondType,
-};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, TimeUnit};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_sessionize::{SessionizeExt, SessionizeSqlExt};
@@ -24,17 +23,24 @@ use rand_chacha::ChaCha8Rng;
 struct Row {
     id: i64,
     key: Option<String>,
+    /// In nanoseconds, whole ticks of the case's unit.
     time: Option<i64>,
+    /// In milliseconds.
     gap: Option<i64>,
     value: Option<String>,
     start: Option<bool>,
     end: Option<bool>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Case {
+    unit: TimeUnit,
+    time_type_zone: Option<&'static str>,
     gap_ms: Option<i64>,
     gap_per_row: bool,
+    gaps_are_durations: bool,
+    /// The type of `split_on`; all of `Row::value` can be cast to it.
+    value_type: DataType,
     more_than: bool,
     seconds: bool,
     max_ms: Option<i64>,
@@ -53,16 +59,33 @@ struct Answer {
     reason: Option<&'static str>,
 }
 
-const STEPS: [i64; 12] = [
-    0, 0, 1, 999, 60_000, 899_999, 900_000, 1_799_001, 1_799_999, 1_800_000, 1_800_900,
-    40_000_000,
+/// In nanoseconds.
+const STEPS: [i64; 16] = [
+    0,
+    0,
+    1,
+    999,
+    1_000_001,
+    999_999_999,
+    60_000_000_000,
+    899_999_999_999,
+    900_000_000_000,
+    1_799_001_000_000,
+    1_799_999_999_999,
+    1_800_000_000_000,
+    1_800_000_000_001,
+    1_800_900_000_000,
+    40_000_000_000_000,
+    90_000_000_000_000,
 ];
 
-fn random_rows(rng: &mut ChaCha8Rng) -> Vec<Row> {
+fn random_rows(rng: &mut ChaCha8Rng, case: &Case) -> Vec<Row> {
+    let tick = nanos(case.unit);
     let mut rows = Vec::new();
     for key in 0..rng.random_range(1..8) {
         // the night in which the clocks change in Berlin, or around 1970
-        let mut time = [1_774_735_000_500, -3_000_000][rng.random_range(0..2)];
+        let mut time =
+            [1_774_735_000_500_000_007, -3_000_000_000_003][rng.random_range(0..2)];
         for _ in 0..rng.random_range(0..40) {
             time += STEPS[rng.random_range(0..STEPS.len())];
             let flag = |rng: &mut ChaCha8Rng| match rng.random_range(0..8) {
@@ -73,13 +96,15 @@ fn random_rows(rng: &mut ChaCha8Rng) -> Vec<Row> {
             rows.push(Row {
                 id: rng.random_range(0..i64::MAX),
                 key: (key > 0).then(|| format!("key{key}")),
-                time: rng.random_bool(0.95).then_some(time),
+                time: rng
+                    .random_bool(0.95)
+                    .then_some(time.div_euclid(tick) * tick),
                 gap: rng
                     .random_bool(0.9)
                     .then(|| [1, 900_000, 1_800_000][rng.random_range(0..3)]),
                 value: rng
                     .random_bool(0.6)
-                    .then(|| ["a", "b", ""][rng.random_range(0..3)].to_string()),
+                    .then(|| ["1", "2", "10"][rng.random_range(0..3)].to_string()),
                 start: flag(rng),
                 end: flag(rng),
             });
@@ -89,10 +114,29 @@ fn random_rows(rng: &mut ChaCha8Rng) -> Vec<Row> {
 }
 
 fn random_case(rng: &mut ChaCha8Rng) -> Case {
+    let text = Box::new(DataType::Utf8);
+    let value_types = [
+        DataType::Utf8,
+        DataType::LargeUtf8,
+        DataType::Utf8View,
+        DataType::Dictionary(Box::new(DataType::Int32), text),
+        DataType::Int64,
+    ];
     let mut case = Case {
+        unit: *UNITS.choose(rng).unwrap(),
+        time_type_zone: [None, Some("UTC"), Some("America/New_York")]
+            [rng.random_range(0..3)],
+        value_type: value_types.choose(rng).unwrap().clone(),
+        gaps_are_durations: rng.random(),
         more_than: rng.random(),
         seconds: rng.random(),
-        ..Case::default()
+        gap_ms: None,
+        gap_per_row: false,
+        max_ms: None,
+        zone: None,
+        split: false,
+        start: false,
+        end: false,
     };
     match rng.random_range(0..3) {
         0 => case.gap_per_row = true,
@@ -149,14 +193,16 @@ impl Case {
         text
     }
 
-    /// Whether two times are too far apart for `limit`, in milliseconds.
+    /// Whether two times are too far apart for `limit` milliseconds.
     fn far(&self, from: i64, to: i64, limit: i64) -> bool {
         let distance = if self.seconds {
-            let floor = |time: i64| (time as f64 / 1000.0).floor() as i64;
-            (floor(to) - floor(from)) * 1000
+            // whole seconds, found without `div_euclid`
+            let floor = |time: i64| time - ((time % SECOND) + SECOND) % SECOND;
+            floor(to) - floor(from)
         } else {
             to - from
         };
+        let limit = limit * 1_000_000;
         if self.more_than {
             distance > limit
         } else {
@@ -202,7 +248,7 @@ impl Case {
 }
 
 fn day(zone: &str, time: i64) -> chrono::NaiveDate {
-    let utc = DateTime::from_timestamp_millis(time).unwrap().naive_utc();
+    let utc = DateTime::from_timestamp_nanos(time).naive_utc();
     zone.parse::<Tz>()
         .unwrap()
         .from_utc_datetime(&utc)
@@ -247,71 +293,70 @@ fn expected(case: &Case, rows: &[Row]) -> BTreeMap<i64, Option<Answer>> {
     answers
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
-    let gaps = rows.iter().map(|row| {
-        row.gap
-            .map(|gap| IntervalMonthDayNano::new(0, 0, gap * 1_000_000))
-    });
+const UNITS: [TimeUnit; 4] = [
+    TimeUnit::Second,
+    TimeUnit::Millisecond,
+    TimeUnit::Microsecond,
+    TimeUnit::Nanosecond,
+];
+
+const SECOND: i64 = 1_000_000_000;
+
+fn nanos(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => SECOND,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+fn batch_type(case: &Case) -> DataType {
+    DataType::Timestamp(case.unit, case.time_type_zone.map(Arc::from))
+}
+
+fn batch(case: &Case, rows: &[Row]) -> RecordBatch {
+    let tick = nanos(case.unit);
+    let ticks: Int64Array = rows.iter().map(|r| r.time.map(|t| t / tick)).collect();
+    let gaps: ArrayRef = if case.gaps_are_durations {
+        let gaps = rows.iter().map(|row| row.gap);
+        Arc::new(gaps.collect::<DurationMillisecondArray>())
+    } else {
+        let gaps = rows.iter().map(|row| {
+            let nanos = |gap: i64| IntervalMonthDayNano::new(0, 0, gap * 1_000_000);
+            row.gap.map(nanos)
+        });
+        Arc::new(gaps.collect::<IntervalMonthDayNanoArray>())
+    };
+    let ids: Int64Array = rows.iter().map(|r| Some(r.id)).collect();
+    let keys: StringArray = rows.iter().map(|r| r.key.clone()).collect();
+    let values: StringArray = rows.iter().map(|r| r.value.clone()).collect();
+    let starts: BooleanArray = rows.iter().map(|r| r.start).collect();
+    let ends: BooleanArray = rows.iter().map(|r| r.end).collect();
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
-        (
-            "id",
-            Arc::new(rows.iter().map(|r| Some(r.id)).collect::<Int64Array>()),
-            true,
-        ),
-        (
-            "k",
-            Arc::new(rows.iter().map(|r| r.key.clone()).collect::<StringArray>()),
-            true,
-        ),
-        (
-            "t",
-            Arc::new(
-                rows.iter()
-                    .map(|r| r.time)
-                    .collect::<TimestampMillisecondArray>(),
-            ),
-            true,
-        ),
-        (
-            "gap",
-            Arc::new(gaps.collect::<IntervalMonthDayNanoArray>()),
-            true,
-        ),
-        (
-            "v",
-            Arc::new(
-                rows.iter()
-                    .map(|r| r.value.clone())
-                    .collect::<StringArray>(),
-            ),
-            true,
-        ),
-        (
-            "s",
-            Arc::new(rows.iter().map(|r| r.start).collect::<BooleanArray>()),
-            true,
-        ),
-        (
-            "e",
-            Arc::new(rows.iter().map(|r| r.end).collect::<BooleanArray>()),
-            true,
-        ),
+        ("id", Arc::new(ids), true),
+        ("k", Arc::new(keys), true),
+        ("t", cast(&ticks, &batch_type(case)).unwrap(), true),
+        ("gap", gaps, true),
+        ("v", cast(&values, &case.value_type).unwrap(), true),
+        ("s", Arc::new(starts), true),
+        ("e", Arc::new(ends), true),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
 /// Shuffled rows, cut at random into partitions and batches.
-fn table(rng: &mut ChaCha8Rng, rows: &[Row]) -> MemTable {
+fn table(rng: &mut ChaCha8Rng, case: &Case, rows: &[Row]) -> MemTable {
     let mut rows = rows.to_vec();
     rows.shuffle(rng);
     let mut partitions = vec![Vec::new(); rng.random_range(1..5)];
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let (head, tail) = rest.split_at(rng.random_range(1..=rest.len()));
-        partitions.choose_mut(rng).unwrap().push(batch(head));
+        partitions.choose_mut(rng).unwrap().push(batch(case, head));
         rest = tail;
     }
-    MemTable::try_new(batch(&rows).schema(), partitions).unwrap()
+    MemTable::try_new(batch(case, &rows).schema(), partitions).unwrap()
 }
 
 const REASONS: [&str; 6] = [
@@ -344,10 +389,11 @@ async fn found(
     let mut answers = BTreeMap::new();
     for batch in batches {
         let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
-        let time = |column: usize| {
-            batch
-                .column(column)
-                .as_primitive::<TimestampMillisecondType>()
+        let time = |column: usize, row: usize| {
+            let expected = batch_type(case);
+            assert_eq!(batch.column(column).data_type(), &expected);
+            let ticks = cast(batch.column(column), &DataType::Int64).unwrap();
+            ticks.as_primitive::<Int64Type>().value(row) * nanos(case.unit)
         };
         let text = |column: usize| batch.column(column).as_string::<i32>();
         let starts = batch.column(6).as_boolean();
@@ -355,8 +401,8 @@ async fn found(
             let answer = number(1).is_valid(row).then(|| Answer {
                 number: number(1).value(row),
                 event: number(2).value(row),
-                start: time(3).value(row),
-                end: time(4).value(row),
+                start: time(3, row),
+                end: time(4, row),
                 reason: text(5).is_valid(row).then(|| {
                     let found = |name: &&&str| **name == text(5).value(row);
                     *REASONS.iter().find(found).unwrap()
@@ -382,18 +428,18 @@ async fn found(
 
 #[tokio::test]
 async fn functions_equal_the_naive_loop() {
-    for seed in 0..60 {
+    for seed in 0..100 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let rows = random_rows(&mut rng);
+        let case = random_case(&mut rng);
+        let rows = random_rows(&mut rng, &case);
         if rows.is_empty() {
             continue;
         }
-        let case = random_case(&mut rng);
         let config = SessionConfig::new()
             .with_batch_size([1, 2, 7, 64, 8192][rng.random_range(0..5)])
             .with_target_partitions(rng.random_range(1..5));
         let context = SessionContext::new_with_config(config).with_sessionize();
-        let table = table(&mut rng, &rows);
+        let table = table(&mut rng, &case, &rows);
         context.register_table("events", Arc::new(table)).unwrap();
 
         let expected = expected(&case, &rows);

@@ -5,7 +5,11 @@ mod lake;
 mod table;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::SessionContext;
+use datafusion_sessionize::SessionizeExt;
 use serde_json::{Value, json};
 
 use build::Build;
@@ -206,6 +210,62 @@ async fn columns_are_passed_through_or_filled_with_nulls() {
     ];
     assert_eq!(passed, expected);
     assert!(sessions.column("last_network").iter().any(Option::is_some));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_the_file_do_not_get_in_the_way() {
+    // names that models use inside, and a column that is passed through in another case
+    let query = "select *, context_ip as \"Network\", 'x' as device, 'x' as page_view_id,
+        'x' as reason, 'x' as tstamp from pages";
+    let pages = lake::golden(query, Shape::OneFile).await;
+    let built = as_released(pages.path())
+        .vars(&json!({"segment_pass_through_columns": ["network", "title"]}))
+        .run()
+        .await;
+    let views = built.read("page_views").await;
+    assert_eq!(views.column("network"), views.column("ip"));
+    assert_eq!(views.column("title"), views.column("page_title"));
+    let whole = as_released(fixture("golden/pages.parquet")).run().await;
+    let whole = whole.read("sessions").await;
+    let ours = built.read("sessions").await.only(&whole.columns);
+    ours.assert_same(&whole, "sessions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_context_reads_the_models_after_one_call() {
+    let built = as_released(fixture("golden/pages.parquet")).run().await;
+    let context = SessionContext::new().with_sessionize();
+    let catalog = built.engine().catalog();
+    catalog.register(&context, "sessionize").unwrap();
+    for (sql, expected) in [
+        (
+            "select count(*) from sessionize.segment.sessions",
+            "| 1238 ",
+        ),
+        ("select count(*) from sessions", "| 1238 "),
+        ("select count(*) from segment.page_views", "| 6071 "),
+    ] {
+        let shown = context.sql(sql).await.unwrap().to_string().await.unwrap();
+        assert!(shown.contains(expected), "{sql}: {shown}");
+    }
+    // a committed table, too, is read by column
+    let some = scanned(&context, "select page_views from sessions").await;
+    let all = scanned(&context, "select * from sessions").await;
+    assert!(0 < some && some * 10 < all, "{some} of {all} bytes");
+}
+
+/// The bytes that a query reads from data files.
+async fn scanned(context: &SessionContext, sql: &str) -> usize {
+    fn bytes(plan: &dyn ExecutionPlan) -> usize {
+        let own = plan.metrics().and_then(|m| m.sum_by_name("bytes_scanned"));
+        let below = plan.children().into_iter().map(|p| bytes(p.as_ref()));
+        own.map_or(0, |m| m.as_usize()) + below.sum::<usize>()
+    }
+    let plan = context.sql(sql).await.unwrap();
+    let plan = plan.create_physical_plan().await.unwrap();
+    let task = context.task_ctx();
+    collect(Arc::clone(&plan), task).await.unwrap();
+    bytes(plan.as_ref())
 }
 
 #[tokio::test(flavor = "multi_thread")]

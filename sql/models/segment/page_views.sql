@@ -6,10 +6,13 @@
 
 with usable as (
     select
-        *
-        {%- for column in segment_absent_columns(pages, pass_through) %},
-        cast(null as varchar) as "{{ column }}"
+        {%- for column in segment_event_columns() %}
+        "{{ column }}",
         {%- endfor %}
+        {%- for column, value in segment_further_columns(pages, pass_through) %}
+        {{ value }} as "{{ column }}",
+        {%- endfor %}
+        id
     from {{ pages }}
     where id is not null and anonymous_id is not null and "timestamp" is not null
 ),

@@ -1,10 +1,11 @@
 //! A file's columns -> the lake's columns, value by value and inside predicates.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit,
@@ -311,21 +312,78 @@ fn plain_values(array: &ArrayRef) -> Result<ArrayRef> {
 fn instants(array: &ArrayRef) -> Result<ArrayRef> {
     let text = plain_values(array)?;
     let to = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
-    let instants = cast(&text, &to)?;
+    let mut instants = cast(&text, &to)?;
     if instants.null_count() > text.null_count() {
         let text = text.as_string::<i32>();
-        let bad = (0..text.len()).find(|i| text.is_valid(*i) && instants.is_null(*i));
-        let value = bad.map(|i| text.value(i)).unwrap_or_default();
-        return exec_err!(
-            "`{value}` is not a timestamp (expected ISO 8601, such as `2024-01-31T12:00:00Z`)"
-        );
+        let whole: StringArray = text.iter().map(|v| v.map(with_seconds)).collect();
+        instants = cast(&whole, &to)?;
+        if let Some(bad) =
+            (0..text.len()).find(|i| text.is_valid(*i) && instants.is_null(*i))
+        {
+            let value = text.value(bad);
+            return exec_err!(
+                "`{value}` is not a timestamp (expected ISO 8601, such as `2024-01-31T12:00:00Z`)"
+            );
+        }
     }
     Ok(instants)
 }
 
+/// `2024-01-31T12:00Z` with its seconds; all else as it is.
+fn with_seconds(value: &str) -> Cow<'_, str> {
+    match value.split_at_checked("2024-01-31T12:00".len()) {
+        Some((minute, zone))
+            if minute.as_bytes().get(13) == Some(&b':') && !zone.starts_with(':') =>
+        {
+            Cow::Owned(format!("{minute}:00{zone}"))
+        }
+        _ => Cow::Borrowed(value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::datatypes::TimestampMicrosecondType;
+
     use super::*;
+
+    #[test]
+    fn seconds_may_be_left_out_of_texts() {
+        let texts = [
+            Some("2024-01-31T12:00Z"),
+            None,
+            Some("2024-01-31 13:30+01:30"),
+            Some("2024-01-31T12:00"),
+            Some("2024-01-31T12:00:00.5Z"),
+            Some("2024-01-31"),
+        ];
+        let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let instants = instants(&array).unwrap();
+        let noon = 1_706_702_400_000_000_i64;
+        assert_eq!(
+            instants
+                .as_primitive::<TimestampMicrosecondType>()
+                .iter()
+                .collect::<Vec<_>>(),
+            [
+                Some(noon),
+                None,
+                Some(noon),
+                Some(noon),
+                Some(noon + 500_000),
+                Some(noon - 43_200_000_000)
+            ]
+        );
+        for text in [
+            "2024-01-31T12",
+            "2024-01-31T12:0",
+            "soon",
+            "2024-01-31T12:0é",
+        ] {
+            let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
+            assert!(super::instants(&array).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn comparisons_keep_their_truth() {

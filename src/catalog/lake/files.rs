@@ -12,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use super::glob::Glob;
 use crate::store::decoded_path;
 
 /// How a lake's files are written.
@@ -73,13 +74,14 @@ pub(super) async fn list(
     format: Option<Format>,
 ) -> Result<Listing> {
     let whole = decoded_path(location);
-    let glob = whole.find(['*', '?', '[']);
     let exact = Path::from_url_path(location.path())?;
+    // also a file whose name looks like a glob
+    if let Some(meta) = file_at(store, &exact).await? {
+        let base = parent(&exact);
+        return chosen(vec![meta], base, format, location);
+    }
+    let glob = Glob::new(&whole);
     if glob.is_none() {
-        if let Some(meta) = file_at(store, &exact).await? {
-            let base = parent(&exact);
-            return chosen(vec![meta], base, format, location);
-        }
         let log = exact.clone().join("_delta_log");
         if store.list(Some(&log)).try_next().await?.is_some() {
             let format = Format::Parquet;
@@ -93,18 +95,16 @@ pub(super) async fn list(
             });
         }
     }
-    let base = match glob {
-        Some(at) => Path::from_url_path(&whole[..whole[..at].rfind('/').unwrap_or(0)])?,
+    let base = match &glob {
+        Some(glob) => Path::parse(glob.folder())?,
         None => exact,
     };
-    let wanted: Vec<_> = whole.split('/').filter(|s| !s.is_empty()).collect();
     let mut files: Vec<_> = store.list(Some(&base)).try_collect().await?;
     files.retain(|file| {
         let below = file.location.prefix_match(&base);
         let hidden = below.is_none_or(|mut parts| parts.any(|p| is_hidden(p.as_ref())));
-        let path = file.location.to_string();
-        let path: Vec<_> = path.split('/').collect();
-        !hidden && (glob.is_none() || matches(&wanted, &path))
+        let matches = |glob: &Glob| glob.matches(file.location.as_ref());
+        !hidden && glob.as_ref().is_none_or(matches)
     });
     if glob.is_none() {
         files.retain(|f| {
@@ -206,52 +206,6 @@ pub(super) fn shown_file(location: &Url, file: &Path) -> String {
     }
 }
 
-/// Whether the path matches a glob: `*` and `?` stay within a name, `**` spans folders,
-/// `[a-z]` and `[!a-z]` are one character.
-fn matches(pattern: &[&str], path: &[&str]) -> bool {
-    match (pattern, path) {
-        ([], []) => true,
-        (["**", rest @ ..], _) => {
-            (0..=path.len()).any(|skipped| matches(rest, &path[skipped..]))
-        }
-        ([first, rest @ ..], [name, path @ ..]) => {
-            let pattern: Vec<_> = first.chars().collect();
-            let name: Vec<_> = name.chars().collect();
-            name_matches(&pattern, &name) && matches(rest, path)
-        }
-        _ => false,
-    }
-}
-
-fn name_matches(pattern: &[char], name: &[char]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        (['*', rest @ ..], _) => {
-            (0..=name.len()).any(|skipped| name_matches(rest, &name[skipped..]))
-        }
-        (['?', rest @ ..], [_, name @ ..]) => name_matches(rest, name),
-        (['[', set @ ..], [c, name @ ..]) if set.contains(&']') => {
-            let end = set.iter().skip(1).position(|c| *c == ']');
-            let Some(end) = end.map(|end| end + 1) else {
-                return false;
-            };
-            let (set, rest) = (&set[..end], &set[end + 1..]);
-            in_set(set, *c) && name_matches(rest, name)
-        }
-        ([a, pattern @ ..], [b, name @ ..]) => a == b && name_matches(pattern, name),
-        _ => false,
-    }
-}
-
-fn in_set(set: &[char], c: char) -> bool {
-    match set {
-        ['!' | '^', rest @ ..] => !in_set(rest, c),
-        [from, '-', to, rest @ ..] => (*from..=*to).contains(&c) || in_set(rest, c),
-        [first, rest @ ..] => *first == c || in_set(rest, c),
-        [] => false,
-    }
-}
-
 /// The typed columns of the `key=value` folders, and each file's values.
 pub(super) fn partitions(
     files: &[ObjectMeta],
@@ -334,22 +288,6 @@ fn value_type(values: &[Option<&str>]) -> DataType {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs() {
-        let check = |pattern: &str, path: &str| {
-            let pattern: Vec<_> = pattern.split('/').collect();
-            let path: Vec<_> = path.split('/').collect();
-            matches(&pattern, &path)
-        };
-        assert!(check("a/*.parquet", "a/x.parquet"));
-        assert!(!check("a/*.parquet", "a/b/x.parquet"));
-        assert!(check("a/**/x.*", "a/x.csv"));
-        assert!(check("a/**/*.csv", "a/b/c/x.csv"));
-        assert!(check("d=2024-0[1-3]/?", "d=2024-02/x"));
-        assert!(!check("d=2024-0[!1-3]/?", "d=2024-02/x"));
-        assert!(!check("a[", "b"));
-    }
 
     #[test]
     fn folder_values_are_typed() {

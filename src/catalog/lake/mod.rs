@@ -7,6 +7,7 @@
 
 mod convert;
 mod files;
+mod glob;
 mod schema;
 mod table;
 mod types;

@@ -30,7 +30,9 @@ pub(crate) fn run(
                 .await?;
             let dag = Arc::clone(&workspace.dag);
             let selection = Selection::from(&arguments.selection);
-            Ok((workspace, schedule(dag, command, &selection)?))
+            let schedule = schedule(dag, command, &selection)?;
+            let schedule = with_seeds(context, &workspace, schedule, selection).await?;
+            Ok((workspace, schedule))
         };
         let (workspace, schedule) = tokio::select! {
             biased;
@@ -43,6 +45,36 @@ pub(crate) fn run(
         }
         execute(context, workspace, schedule, arguments).await
     })
+}
+
+/// Adds to a build the seeds that its models read and that are not up to date: without
+/// them a selection of models fails in a new place, or reads another file's rows.
+async fn with_seeds(
+    context: &Context,
+    workspace: &Workspace,
+    built: Schedule,
+    mut selection: Selection,
+) -> Result<Schedule> {
+    if built.command != Command::Build || selection.select.is_empty() {
+        return Ok(built);
+    }
+    let seeds = workspace.engine.outdated_seeds(&built).await?;
+    if seeds.is_empty() {
+        return Ok(built);
+    }
+    let words = seeds
+        .iter()
+        .map(|s| format!("fqn:{},resource_type:seed", s.fqn.join(".")));
+    selection.select.extend(words);
+    let with_seeds = schedule(Arc::clone(&built.dag), Command::Build, &selection)?;
+    for seed in &seeds {
+        if with_seeds.tasks.iter().any(|t| t.node.id == seed.id) {
+            let name = &seed.name;
+            let message = format!("`{name}` is built too: its table is not up to date");
+            context.printer.note(&message);
+        }
+    }
+    Ok(with_seeds)
 }
 
 async fn execute(

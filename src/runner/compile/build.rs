@@ -17,9 +17,9 @@ use super::{
     Relation, SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
 };
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
-use crate::runner::project::{ConfigMap, ModelFile, Project};
+use crate::runner::project::{ConfigMap, Project};
 use crate::runner::template::{
-    OffsetMap, TemplateSource, YamlContext, location_at, render_yaml_string,
+    TemplateSource, YamlContext, location_at, render_yaml_string,
 };
 
 /// A node that is not rendered yet, and its template.
@@ -270,7 +270,7 @@ impl<'a> Compiler<'a> {
                 entry.insert(found.depends_on.clone());
             }
         }
-        let order = graph::sorted(&reads, &|id| id.to_string())?;
+        let order = graph::sorted(&reads, &|id| id.to_string(), &|_, _| None)?;
         let nodes = order.iter().filter_map(|id| self.done.get(id));
         Ok(nodes.cloned().collect())
     }

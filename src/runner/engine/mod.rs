@@ -2,6 +2,7 @@
 
 mod places;
 mod schemas;
+mod seeds;
 mod session;
 mod sql;
 mod sql_error;
@@ -246,6 +247,13 @@ impl Engine {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         known.clone()
+    }
+
+    /// The project's names, for any other `SessionContext`: one call of
+    /// [`ProjectCatalog::register`] makes them readable there. Views use the functions of this
+    /// crate: that context needs them too ([`SessionizeExt`](crate::SessionizeExt)).
+    pub fn catalog(&self) -> &ProjectCatalog {
+        &self.catalog
     }
 
     /// The context, for embedders.

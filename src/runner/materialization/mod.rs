@@ -31,7 +31,7 @@ pub use gate::CommitGate;
 pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error};
-pub(crate) use seed::read_seed;
+pub(crate) use seed::{SEED_CHECKSUM, read_seed, seed_checksum};
 
 /// Hears how many rows have been written so far.
 pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;

@@ -10,9 +10,11 @@ use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::util::display::FormatOptions;
 
+use md5::{Digest, Md5};
+
 use super::csv::{CsvError, CsvTable, parse_csv};
 use super::{Built, Job, Materialization, table};
-use crate::runner::compile::Materialized;
+use crate::runner::compile::{Materialized, Node, NodeKind};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
 
 /// A committed table read from a CSV file.
@@ -48,6 +50,22 @@ fn without_column(job: &Job) -> Option<String> {
         .collect();
     let names = other.join(", ");
     (!other.is_empty()).then(|| format!("`column_types` names {names}, no column of it"))
+}
+
+/// The key of a commit's metadata that holds the checksum of the seed's file.
+pub(crate) const SEED_CHECKSUM: &str = "seed_file";
+
+/// Lower-case hex MD5 of the file of `node`; `None` if it is no seed.
+pub(crate) async fn seed_checksum(node: &Node) -> Result<Option<String>> {
+    let NodeKind::Seed(seed) = &node.kind else {
+        return Ok(None);
+    };
+    let bytes = tokio::fs::read(&seed.absolute_path).await.map_err(|e| {
+        let message = format!("seed `{}`: {e}", seed.path.display());
+        RunnerError::new(ErrorKind::Project, message).with_source(e)
+    })?;
+    let hash = Md5::digest(&bytes);
+    Ok(Some(hash.iter().map(|b| format!("{b:02x}")).collect()))
 }
 
 /// The rows of a seed's `text`. Types are inferred as dbt does (whole numbers, numbers,

@@ -15,7 +15,9 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 use md5::{Digest, Md5};
 
-use super::{Built, Job, Materialization, Progress, execution_error};
+use super::{
+    Built, Job, Materialization, Progress, SEED_CHECKSUM, execution_error, seed_checksum,
+};
 use crate::runner::compile::{Materialized, Node};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::table::{Change, TableError, TableWriter, Uncommitted, committed_schema};
@@ -58,7 +60,10 @@ pub(super) async fn replace(job: &Job) -> Result<Built> {
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };
-    let metadata = metadata(&job.node, &job.run_id);
+    let mut metadata = metadata(&job.node, &job.run_id);
+    if let Some(checksum) = seed_checksum(&job.node).await? {
+        metadata.insert(SEED_CHECKSUM.to_owned(), checksum);
+    }
     job.table
         .commit(base.as_ref(), Change::Replace, schema, files, metadata)
         .await

@@ -155,6 +155,11 @@ impl Build {
 }
 
 impl Built {
+    /// Where the project's SQL runs.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// All rows of a model.
     pub(crate) async fn read(&self, model: &str) -> Rows {
         let node = self.dag.nodes.iter().find(|n| n.name == model).unwrap();
