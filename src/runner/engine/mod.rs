@@ -1,5 +1,6 @@
 //! Where plans execute. The only builder of a `SessionContext`.
 
+mod memory;
 mod places;
 mod schemas;
 mod seeds;
@@ -43,6 +44,7 @@ pub struct Engine {
     stores: Stores,
     project: Arc<Project>,
     relations: Arc<RwLock<Vec<Relation>>>,
+    queries: Option<usize>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -63,6 +65,7 @@ impl Engine {
             stores,
             project,
             relations: Arc::default(),
+            queries: session::shares(options).map(|shares| shares.queries),
         };
         engine.open_store(&engine.target_location()?)?;
         Ok(engine)
@@ -254,6 +257,11 @@ impl Engine {
     /// crate: that context needs them too ([`SessionizeExt`](crate::SessionizeExt)).
     pub fn catalog(&self) -> &ProjectCatalog {
         &self.catalog
+    }
+
+    /// How many queries may run at once, where a memory limit bounds it.
+    pub(crate) fn queries(&self) -> Option<usize> {
+        self.queries
     }
 
     /// The context, for embedders.

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::EngineOptions;
+use super::memory::{self, Shares};
 use crate::ext::SessionizeExt;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
-
-const MIB: usize = 1 << 20;
 
 /// A context with this package's functions and the runner's settings.
 pub(super) fn context(options: &EngineOptions) -> Result<SessionContext> {
@@ -50,26 +48,31 @@ fn config(options: &EngineOptions) -> SessionConfig {
             "datafusion.execution.parquet.schema_force_view_types",
             false,
         );
-    let Some(limit) = options.memory_limit else {
+    let Some(shares) = shares(options) else {
         return config.with_target_partitions(partitions);
     };
-    // every partition of every sort keeps a reserve for its merge; joins that hash cannot spill
-    let partitions = partitions.min((limit / (64 * MIB)).max(1));
-    let reserve = (limit / (32 * partitions)).clamp(MIB / 4, 10 * MIB);
-    let batch = if limit < 1024 * MIB { 4096 } else { 8192 };
+    // joins that hash cannot spill
     config
-        .with_target_partitions(partitions)
-        .with_batch_size(batch)
-        .set_usize("datafusion.execution.sort_spill_reservation_bytes", reserve)
+        .with_target_partitions(partitions.min(shares.partitions))
+        .with_batch_size(shares.batch_size)
+        .set_usize(
+            "datafusion.execution.sort_spill_reservation_bytes",
+            shares.sort_reserve,
+        )
         .set_bool("datafusion.optimizer.prefer_hash_join", false)
+}
+
+/// How the memory limit is dealt out; `None` if there is none.
+pub(super) fn shares(options: &EngineOptions) -> Option<Shares> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    options.memory_limit.map(|limit| Shares::of(limit, cores))
 }
 
 fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory);
     let mut builder = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
-    if let (Some(limit), Some(named)) = (options.memory_limit, NonZeroUsize::new(3)) {
-        let pool = TrackConsumersPool::new(FairSpillPool::new(limit), named);
-        builder = builder.with_memory_pool(Arc::new(pool));
+    if let (Some(limit), Some(shares)) = (options.memory_limit, shares(options)) {
+        builder = builder.with_memory_pool(memory::pool(limit, shares));
     }
     builder.build_arc().map_err(execution_error)
 }

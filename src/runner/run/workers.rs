@@ -105,9 +105,15 @@ impl Workers {
         }
     }
 
+    /// How many tasks run at once: a memory limit may allow fewer than asked for.
+    fn threads(&self) -> usize {
+        let allowed = self.runner.engine.queries().unwrap_or(usize::MAX);
+        self.context.threads.min(allowed).max(1)
+    }
+
     /// Starts waiting tasks whose conditions hold, as many as threads are free.
     fn start_ready(&mut self, tasks: &mut Tasks) {
-        while self.running.len() < self.context.threads.max(1) {
+        while self.running.len() < self.threads() {
             let ready = |t: &Task| t.after.iter().all(|id| self.done.contains(id));
             let Some(task) = self
                 .waiting
