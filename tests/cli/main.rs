@@ -3,7 +3,15 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
+mod artifacts;
 mod commands;
 mod errors;
+mod errors_data;
+mod errors_models;
+mod errors_project;
+#[cfg(unix)]
+mod interrupt;
+mod nodes;
 mod projects;
+mod rows;
 mod support;

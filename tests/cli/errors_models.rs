@@ -1,0 +1,426 @@
+//! Mistakes in models: references, SQL, templates, macros.
+
+use crate::support::{Project, assert_output};
+
+#[test]
+fn a_missing_ref() {
+    let project = Project::small()
+        .with("models/totals.sql", "{{ config(materialized='table') }}\nselect count(*) as orders, sum(amount) as amount\nfrom {{ ref('large_order') }}\n");
+    assert_output!(project.run(&["build"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `totals` refers to `large_order`, which is no model or seed
+     ,-[models/totals.sql:3:9]
+     2 | select count(*) as orders, sum(amount) as amount
+     3 | from {{ ref('large_order') }}
+     :         ^^^^^^^^^^^^^^^^^^
+     `----
+    hint: did you mean `large_orders`?
+    "#);
+}
+
+#[test]
+fn a_cycle_is_a_path() {
+    let project = Project::small().with(
+        "models/large_orders.sql",
+        "select id, amount\nfrom {{ ref('totals') }}\n",
+    );
+    assert_output!(project.run(&["build"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: the models form a cycle: `large_orders -> totals -> large_orders`
+     ,-[models/large_orders.sql:2:14]
+     1 | select id, amount
+     2 | from {{ ref('totals') }}
+     :              ^^^^^^
+     `----
+    hint: an arrow points from a model to one it reads
+    "#);
+}
+
+#[test]
+fn a_disabled_ref() {
+    let project = Project::small()
+        .with(
+            "models/off.sql",
+            "{{ config(enabled=false) }}\nselect 1 as a\n",
+        )
+        .with("models/x.sql", "select *\nfrom {{ ref('off') }}\n");
+    assert_output!(project.run(&["build"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `x` refers to `off`, which is disabled
+     ,-[models/x.sql:2:9]
+     1 | select *
+     2 | from {{ ref('off') }}
+     :         ^^^^^^^^^^
+     `----
+    "#);
+}
+
+#[test]
+fn a_missing_source() {
+    let project = Project::small().with(
+        "models/x.sql",
+        "select *\nfrom {{ source('raw', 'event') }}\n",
+    );
+    assert_output!(project.run(&["build"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `x` reads source `raw.event`, which is not defined
+     ,-[models/x.sql:2:9]
+     1 | select *
+     2 | from {{ source('raw', 'event') }}
+     :         ^^^^^^^^^^^^^^^^^^^^^^
+     `----
+    hint: did you mean `raw.events`?
+    "#);
+}
+
+#[test]
+fn a_wrong_column() {
+    let project = Project::small()
+        .with("models/totals.sql", "{{ config(materialized='table') }}\nselect count(*) as orders, sum(amout) as amount\nfrom {{ ref('large_orders') }}\n");
+    assert_output!(project.run(&["build"]), @r#"
+    exit: 1
+    --- stdout
+    [1/4] OK    seed main.orders: 3 rows, [SIZE], [TIME]
+    [2/4] OK    view main.large_orders: [TIME]
+    [3/4] PASS  test unique_large_orders_id: [TIME]
+    [4/4] ERROR table main.totals: [TIME]
+    PASS=3 WARN=0 ERROR=1 SKIP=0 TOTAL=4 in [TIME]
+    --- stderr
+    error: there is no column `amout`; found `id`, `amount`
+     ,-[models/totals.sql:2:32]
+     1 | {{ config(materialized='table') }}
+     2 | select count(*) as orders, sum(amout) as amount
+     :                                ^^^^^
+     3 | from {{ ref('large_orders') }}
+     `----
+    hint: did you mean `amount`?
+    "#);
+}
+
+#[test]
+fn a_typo_in_sql() {
+    let project = Project::small()
+        .with("models/totals.sql", "{{ config(materialized='table') }}\nselect count(*) as orders, sum(amount) as amount\nfrm {{ ref('large_orders') }}\n");
+    assert_output!(project.run(&["build", "--quiet"]), @r#"
+    exit: 1
+    --- stdout
+    [4/4] ERROR table main.totals: [TIME]
+    PASS=3 WARN=0 ERROR=1 SKIP=0 TOTAL=4 in [TIME]
+    --- stderr
+    error: expected: end of statement, found: frm
+     ,-[models/totals.sql:3:1]
+     2 | select count(*) as orders, sum(amount) as amount
+     3 | frm {{ ref('large_orders') }}
+     : ^^^
+     `----
+    "#);
+}
+
+#[test]
+fn a_wrong_function() {
+    let project = Project::small()
+        .with("models/totals.sql", "{{ config(materialized='table') }}\nselect count(*) as orders, summ(amount) as amount\nfrom {{ ref('large_orders') }}\n");
+    assert_output!(project.run(&["build", "--quiet"]), @r#"
+    exit: 1
+    --- stdout
+    [4/4] ERROR table main.totals: [TIME]
+    PASS=3 WARN=0 ERROR=1 SKIP=0 TOTAL=4 in [TIME]
+    --- stderr
+    error: invalid function 'summ'
+     ,-[models/totals.sql:2:28]
+     1 | {{ config(materialized='table') }}
+     2 | select count(*) as orders, summ(amount) as amount
+     :                            ^^^^
+     3 | from {{ ref('large_orders') }}
+     `----
+    hint: did you mean `sum`?
+    "#);
+}
+
+#[test]
+fn types_that_do_not_go_together() {
+    let project = Project::small()
+        .with("models/x.sql", "{{ config(materialized='table') }}\n\nselect id\nfrom {{ source('raw', 'events') }}\nwhere id > [1]\n");
+    assert_output!(project.run(&["run", "-q", "-s", "x"]), @r#"
+    exit: 1
+    --- stdout
+    [1/1] ERROR table main.x: [TIME]
+    PASS=0 WARN=0 ERROR=1 SKIP=0 TOTAL=1 in [TIME]
+    --- stderr
+    error: Cannot infer common argument type for comparison operation Int64 > List(Int64)
+     ,-[models/x.sql:3:1]
+     2 |
+     3 | select id
+     : ^^^^^^^^^
+     4 | from {{ source('raw', 'events') }}
+     `----
+    "#);
+}
+
+#[test]
+fn a_value_that_cannot_be_cast() {
+    let project = Project::small()
+        .with("models/x.sql", "{{ config(materialized='table') }}\n\nselect cast(kind as int) as kind\nfrom {{ source('raw', 'events') }}\n");
+    assert_output!(project.run(&["run", "-q", "-s", "x"]), @r#"
+    exit: 1
+    --- stdout
+    [1/1] ERROR table main.x: [TIME]
+    PASS=0 WARN=0 ERROR=1 SKIP=0 TOTAL=1 in [TIME]
+    --- stderr
+    error: Cannot cast string 'click' to value of Int32 type
+     ,-[models/x.sql:3:1]
+     2 |
+     3 | select cast(kind as int) as kind
+     : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+     4 | from {{ source('raw', 'events') }}
+     `----
+    "#);
+}
+
+#[test]
+fn an_undefined_jinja_variable() {
+    let project =
+        Project::small().with("models/x.sql", "select 1 as a\nwhere {{ lowest }} > 1\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `lowest` is undefined
+     ,-[models/x.sql:2:10]
+     1 | select 1 as a
+     2 | where {{ lowest }} > 1
+     :          ^^^^^^
+     `----
+    "#);
+}
+
+#[test]
+fn a_variable_without_a_value() {
+    let project =
+        Project::small().with("models/x.sql", "select {{ var('lowset') }} as a\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: variable `lowset` has no value and no default, in `x`
+     ,-[models/x.sql:1:11]
+     1 | select {{ var('lowset') }} as a
+     :           ^^^^^^^^^^^^^
+     `----
+    hint: did you mean `lowest`?
+    "#);
+}
+
+#[test]
+fn an_environment_variable_that_is_not_set() {
+    let project = Project::small()
+        .with("models/x.sql", "select {{ env_var('NOWHERE_SET') }} as a\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: environment variable `NOWHERE_SET` is not set
+     ,-[models/x.sql:1:11]
+     1 | select {{ env_var('NOWHERE_SET') }} as a
+     :           ^^^^^^^^^^^^^^^^^^^^^^
+     `----
+    hint: set it, or give a default: `env_var('NOWHERE_SET', '…')`
+    "#);
+}
+
+#[test]
+fn a_jinja_block_without_its_end() {
+    let project = Project::small().with("models/x.sql", "select 1 as a\n{% if true %}\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: the template does not parse: unexpected end of input, expected end of block
+     ,-[models/x.sql:2:12]
+     1 | select 1 as a
+     2 | {% if true %}
+     :            ^^
+     `----
+    "#);
+}
+
+#[test]
+fn an_unknown_macro() {
+    let project = Project::small()
+        .with("models/x.sql", "select {{ cent(1) }} as a\n")
+        .with(
+            "macros/cents.sql",
+            "{% macro cents(a) %}{{ a }} * 100{% endmacro %}\n",
+        );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `cent` is no known macro or function
+     ,-[models/x.sql:1:11]
+     1 | select {{ cent(1) }} as a
+     :           ^^^^^^^
+     `----
+    hint: did you mean `cents`?
+    "#);
+}
+
+#[test]
+fn a_mistake_in_a_macro_is_shown_in_its_file() {
+    let project = Project::small()
+        .with("models/x.sql", "select {{ cents('id') }} as a\n")
+        .with(
+            "macros/cents.sql",
+            "{% macro cents(column) %}\n  {{ column }} * {{ factor }}\n{% endmacro %}\n",
+        );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `factor` is undefined
+     ,-[macros/cents.sql:2:21]
+     1 | {% macro cents(column) %}
+     2 |   {{ column }} * {{ factor }}
+     :                     ^^^^^^
+     3 | {% endmacro %}
+     `----
+    "#);
+}
+
+#[test]
+fn a_macro_that_does_not_parse() {
+    let project = Project::small().with(
+        "macros/cents.sql",
+        "{% macro cents(column) %}\n  {{ column }} * {{\n{% endmacro %}\n",
+    );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: the template does not parse: unexpected `%`
+     ,-[macros/cents.sql:3:2]
+     2 |   {{ column }} * {{
+     3 | {% endmacro %}
+     :  ^
+     `----
+    "#);
+}
+
+#[test]
+fn a_macro_that_refuses() {
+    let project = Project::small()
+        .with("models/x.sql", "select {{ cents('id') }} as a\n")
+        .with("macros/cents.sql", "{% macro cents(column) %}\n  {{ exceptions.raise_compiler_error('no ' ~ column) }}\n{% endmacro %}\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: no id
+     ,-[macros/cents.sql:2:16]
+     1 | {% macro cents(column) %}
+     2 |   {{ exceptions.raise_compiler_error('no ' ~ column) }}
+     :                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+     3 | {% endmacro %}
+     `----
+    "#);
+}
+
+#[test]
+fn too_many_arguments() {
+    let project = Project::small()
+        .with("models/x.sql", "select\n  {{ cents('id', 2) }} as a\n")
+        .with(
+            "macros/cents.sql",
+            "{% macro cents(column) %}{{ column }}{% endmacro %}\n",
+        );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `cents`: too many arguments
+     ,-[models/x.sql:2:6]
+     1 | select
+     2 |   {{ cents('id', 2) }} as a
+     :      ^^^^^^^^^^^^^^
+     `----
+    "#);
+}
+
+#[test]
+fn a_helper_that_is_not_supported() {
+    let project = Project::small().with(
+        "models/x.sql",
+        "select {{ dbt_utils.pivot('kind') }} as a\n",
+    );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: `dbt_utils.pivot` is not supported
+     ,-[models/x.sql:1:20]
+     1 | select {{ dbt_utils.pivot('kind') }} as a
+     :                    ^^^^^^^^^^^^^^
+     `----
+    hint: supported: `generate_surrogate_key`, `get_url_host`, `get_url_parameter`, `get_url_path`, `group_by`, `safe_add`, `safe_divide`, `safe_subtract`, `star`
+    "#);
+}
+
+#[test]
+fn an_unknown_configuration() {
+    let project = Project::small().with(
+        "models/x.sql",
+        "{{ config(materialised='table') }}\nselect 1 as a\n",
+    );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: unknown configuration `materialised`
+     ,-[models/x.sql:1:4]
+     1 | {{ config(materialised='table') }}
+     :    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+     2 | select 1 as a
+     `----
+    hint: did you mean `materialized`?
+    "#);
+}
+
+#[test]
+fn an_unknown_materialization() {
+    let project = Project::small().with(
+        "models/x.sql",
+        "{{ config(materialized='tabel') }}\nselect 1 as a\n",
+    );
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: unknown value for `materialized`: `tabel`
+     ,-[models/x.sql:1:4]
+     1 | {{ config(materialized='tabel') }}
+     :    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+     2 | select 1 as a
+     `----
+    hint: did you mean `table`?
+    "#);
+}
+
+#[test]
+fn two_models_of_one_name() {
+    let project = Project::small().with("models/deep/totals.sql", "select 1 as a\n");
+    assert_output!(project.run(&["ls"]), @r#"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: two files have the name `totals`: `models/deep/totals.sql` and `models/totals.sql`
+    hint: rename one of them: `ref` could mean either
+    "#);
+}

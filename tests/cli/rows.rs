@@ -1,0 +1,109 @@
+//! Rows: `show` and `query`.
+
+use std::fs;
+
+use crate::support::{Project, assert_output};
+
+fn built() -> Project {
+    let project = Project::small();
+    let text = project.run(&["build", "-q"]);
+    assert!(text.starts_with("exit: 0"), "{text}");
+    project
+}
+
+#[test]
+fn show() {
+    let project = built();
+    assert_output!(project.run(&["show", "totals"]), @r#"
+    exit: 0
+    --- stdout
+    +--------+--------+
+    | orders | amount |
+    +--------+--------+
+    | 2      | 50     |
+    +--------+--------+
+    --- stderr
+    "#);
+    assert_output!(project.run(&["show", "orders", "--limit", "1"]), @r#"
+    exit: 0
+    --- stdout
+    +----+--------+
+    | id | amount |
+    +----+--------+
+    | 1  | 10     |
+    +----+--------+
+    --- stderr
+    "#);
+    assert_output!(project.run(&["show", "-s", "large_orders", "--format", "csv", "--limit", "-1"]), @r#"
+    exit: 0
+    --- stdout
+    id,amount
+    2,20
+    3,30
+    --- stderr
+    "#);
+    assert_output!(project.run(&["show", "--inline", "select id from {{ ref('orders') }} order by id desc;", "--limit", "2"]), @r#"
+    exit: 0
+    --- stdout
+    +----+
+    | id |
+    +----+
+    | 3  |
+    | 2  |
+    +----+
+    --- stderr
+    "#);
+}
+
+#[test]
+fn query_in_every_form() {
+    let project = built();
+    let sql = "select id, amount from orders where id < 3 order by id";
+    for (format, expected) in [
+        ("csv", "id,amount\n1,10\n2,20\n"),
+        (
+            "json",
+            "[{\"id\":1,\"amount\":10},{\"id\":2,\"amount\":20}]\n",
+        ),
+        (
+            "ndjson",
+            "{\"id\":1,\"amount\":10}\n{\"id\":2,\"amount\":20}\n",
+        ),
+    ] {
+        let text = project.run(&["query", sql, "--format", format]);
+        assert_eq!(text, format!("exit: 0\n--- stdout\n{expected}--- stderr"));
+        let file = format!("rows.{format}");
+        let text = project.run(&["query", sql, "--format", format, "--output", &file]);
+        assert!(text.starts_with("exit: 0"), "{text}");
+        let written = fs::read_to_string(project.path(&file)).expect("the file");
+        assert_eq!(written, expected);
+    }
+    assert_output!(project.run(&["query", sql]), @r#"
+    exit: 0
+    --- stdout
+    +----+--------+
+    | id | amount |
+    +----+--------+
+    | 1  | 10     |
+    | 2  | 20     |
+    +----+--------+
+    --- stderr
+    "#);
+    let text = project.run(&["query", sql, "--format", "parquet", "-o", "rows.parquet"]);
+    assert!(text.starts_with("exit: 0"), "{text}");
+    let bytes = fs::read(project.path("rows.parquet")).expect("the file");
+    assert_eq!(
+        (&bytes[..4], &bytes[bytes.len() - 4..]),
+        (&b"PAR1"[..], &b"PAR1"[..])
+    );
+}
+
+#[test]
+fn query_reads_a_file_and_sources() {
+    let project = built().with(
+        "kinds.sql",
+        "select kind\nfrom {{ source('raw', 'events') }}\norder by 1\n",
+    );
+    let text = project.run(&["query", "-f", "kinds.sql", "--format", "csv"]);
+    assert_eq!(text, "exit: 0\n--- stdout\nkind\nclick\nview\n--- stderr");
+}
