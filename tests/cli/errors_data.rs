@@ -106,7 +106,7 @@ fn a_required_column_that_is_not_there() {
     [1/1] ERROR table main.x: [TIME]
     PASS=0 WARN=0 ERROR=1 SKIP=0 TOTAL=1 in [TIME]
     --- stderr
-    error: the required column `user_id` is missing; the file `tmp/.tmpSeOewU/data/events.csv` has the columns `id`, `kind`
+    error: the required column `user_id` is missing; the file `[DIR]/data/events.csv` has the columns `id`, `kind`
      ,-[models/x.sql:3:9]
      2 | select *
      3 | from {{ source('raw', 'events') }}

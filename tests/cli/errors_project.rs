@@ -296,7 +296,7 @@ fn an_unknown_type_of_a_seeds_column() {
     [1/1] ERROR seed main.orders: [TIME]
     PASS=0 WARN=0 ERROR=1 SKIP=0 TOTAL=1 in [TIME]
     --- stderr
-    error: `inteegr` is not a type that is known
+    error: seed `seeds/orders.csv`, `column_types` of `id`: `inteegr` is not a type that is known
     `-> This feature is not implemented: Unsupported SQL type inteegr
      ,-[seeds/seeds.yml:2:5]
      1 | seeds:

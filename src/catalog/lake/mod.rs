@@ -78,9 +78,18 @@ async fn open(
     }
     let schemas = schemas(context, &store, &location, &listing).await?;
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
-    let lake = schema::lake(&declared, &listing.files, &schemas, fields, values)?;
+    let names = shown(&location, &listing.files);
+    let lake = schema::lake(&declared, &names, &schemas, fields, values)?;
     let (format, files) = (listing.format, listing.files);
     FileTable::try_new(store, &location, format, files, &schemas, lake)
+}
+
+/// What errors call the files of a location.
+fn shown(location: &Url, files: &[ObjectMeta]) -> Vec<String> {
+    let files = files.iter();
+    files
+        .map(|f| files::shown_file(location, &f.location))
+        .collect()
 }
 
 /// A committed table, read as of its newest version.
@@ -138,7 +147,8 @@ fn committed_files(
     let rows = version.files.iter().map(|f| f.rows).sum();
     let schemas = vec![Arc::clone(&version.schema); files.len().max(1)];
     let values = vec![Vec::new(); files.len()];
-    let lake = schema::lake(declared, &files, &schemas, Vec::new(), values)?;
+    let names = shown(&version.url, &files);
+    let lake = schema::lake(declared, &names, &schemas, Vec::new(), values)?;
     let (url, format) = (&version.url, Format::Parquet);
     let table = FileTable::try_new(store, url, format, files, &schemas, lake)?;
     Ok(table.with_rows(rows))

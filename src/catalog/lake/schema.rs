@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
-use object_store::ObjectMeta;
 
 use super::types::{common, plain, readable};
 
@@ -36,9 +35,10 @@ struct Found {
     file: String,
 }
 
+/// The schema of files with `schemas`; `files` is what errors call them.
 pub(super) fn lake(
     declared: &[Declared],
-    files: &[ObjectMeta],
+    files: &[String],
     schemas: &[SchemaRef],
     mut folders: Vec<FieldRef>,
     mut values: Vec<Vec<ScalarValue>>,
@@ -52,9 +52,7 @@ pub(super) fn lake(
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let mut folded = BTreeSet::new();
     for (index, schema) in schemas.iter().enumerate() {
-        let file = files
-            .get(index)
-            .map_or("the table", |f| f.location.as_ref());
+        let file = files.get(index).map_or("the table", String::as_str);
         for (name, field) in named(schema, &wanted, file, &mut folded)? {
             if by_folder.contains(&name) {
                 continue;
@@ -152,11 +150,7 @@ fn check(name: &str, from: &DataType, to: Option<&DataType>, file: &str) -> Resu
 }
 
 /// A declared column that no file has.
-fn absent(
-    column: &Declared,
-    files: &[ObjectMeta],
-    schemas: &[SchemaRef],
-) -> Result<Field> {
+fn absent(column: &Declared, files: &[String], schemas: &[SchemaRef]) -> Result<Field> {
     let name = &column.name;
     match &column.data_type {
         Some(data_type) if !column.required => {
@@ -166,7 +160,7 @@ fn absent(
             plan_err!("no file has the optional column `{name}`; declare its `data_type`")
         }
         _ => {
-            let file = files.first().map_or("the table", |f| f.location.as_ref());
+            let file = files.first().map_or("the table", String::as_str);
             let fields = schemas.first().map(|s| s.fields().iter());
             let there: Vec<_> = fields
                 .into_iter()
