@@ -426,6 +426,11 @@ fn selections_of_nothing() {
     error: `events` selects nothing
     hint: did you mean `source:raw.events`?
     "#);
+}
+
+#[test]
+fn selections_that_cannot_be_meant() {
+    let project = Project::small();
     assert_output!(project.run(&["run", "-s", "orders"]), @r#"
     exit: 2
     --- stdout

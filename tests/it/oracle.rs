@@ -7,15 +7,9 @@ mod naive;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeZone};
-use chrono_tz::Tz;
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DurationMillisecondArray, Int64Array,
-    IntervalMonthDayNanoArray, RecordBatch, StringArray,
-};
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, TimeUnit};
-use datafusion::datasource::MemTable;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_sessionize::{SessionizeExt, SessionizeSqlExt};
 use rand::prelude::*;

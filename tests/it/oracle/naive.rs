@@ -6,14 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DurationMillisecondArray, Int64Array,
+    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Int64Array,
     IntervalMonthDayNanoArray, RecordBatch, StringArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::datasource::MemTable;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_sessionize::{SessionizeExt, SessionizeSqlExt};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 
