@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeZone};
 use chrono_tz::Tz;
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, DurationMillisecondArray, Int64Array,
+    ArrayRef, BooleanArray, DurationMillisecondArray, Int64Array,
     IntervalMonthDayNanoArray, RecordBatch, StringArray,
 };
 use datafusion::arrow::compute::cast;
