@@ -326,3 +326,15 @@ async fn the_sample_builds_and_passes_its_tests() {
     assert_eq!(reasons, expected);
     assert!(built.read("sessions").await.len() > 10_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn little_memory_spills_and_changes_nothing() {
+    // the sample's rows take several times as much in one sort
+    let sample = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/segment");
+    let all = Build::new(sample()).run().await;
+    let little = Build::new(sample()).memory_limit(8 << 20).run().await;
+    for model in MODELS {
+        let (little, all) = (little.read(model).await, all.read(model).await);
+        little.assert_same(&all, model);
+    }
+}

@@ -78,7 +78,9 @@ pub(super) async fn list(
     // also a file whose name looks like a glob
     if let Some(meta) = file_at(store, &exact).await? {
         let base = parent(&exact);
-        return chosen(vec![meta], base, format, location);
+        // a file that was named and has no telling ending is taken for Parquet
+        let format = format.or(Format::of(&exact)).unwrap_or(Format::Parquet);
+        return chosen(vec![meta], base, Some(format), location);
     }
     let glob = Glob::new(&whole);
     if glob.is_none() {
@@ -103,15 +105,15 @@ pub(super) async fn list(
     files.retain(|file| {
         let below = file.location.prefix_match(&base);
         let hidden = below.is_none_or(|mut parts| parts.any(|p| is_hidden(p.as_ref())));
-        let matches = |glob: &Glob| glob.matches(file.location.as_ref());
-        !hidden && glob.as_ref().is_none_or(matches)
+        let found = Format::of(&file.location);
+        let told = || found.is_some() && (format.is_none() || format == found);
+        let path = file.location.as_ref();
+        let meant = match &glob {
+            None => told(),
+            Some(glob) => glob.matches(path) || (glob.matches_folder_of(path) && told()),
+        };
+        !hidden && meant
     });
-    if glob.is_none() {
-        files.retain(|f| {
-            let found = Format::of(&f.location);
-            found.is_some() && (format.is_none() || format == found)
-        });
-    }
     files.sort_by(|a, b| a.location.cmp(&b.location));
     chosen(files, base, format, location)
 }

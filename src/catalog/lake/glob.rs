@@ -25,13 +25,25 @@ impl Glob {
         &self.whole[..end]
     }
 
+    /// Whether it names this file.
     pub(super) fn matches(&self, path: &str) -> bool {
         let path: Vec<_> = path.split('/').collect();
-        self.patterns.iter().any(|pattern| {
-            let names: Vec<_> = pattern.split('/').filter(|s| !s.is_empty()).collect();
-            matches(&names, &path)
-        })
+        let files = self.patterns.iter().filter(|p| !p.ends_with('/'));
+        files.map(|p| names(p)).any(|names| matches(&names, &path))
     }
+
+    /// Whether it names a folder that holds this file, at any depth.
+    pub(super) fn matches_folder_of(&self, path: &str) -> bool {
+        let path: Vec<_> = path.split('/').collect();
+        self.patterns
+            .iter()
+            .map(|p| names(p))
+            .any(|names| (1..path.len()).any(|length| matches(&names, &path[..length])))
+    }
+}
+
+fn names(pattern: &str) -> Vec<&str> {
+    pattern.split('/').filter(|s| !s.is_empty()).collect()
 }
 
 /// `pattern` once for each choice in its braces; braces without a comma are letters.
@@ -133,5 +145,20 @@ mod tests {
         assert!(check("a/{x,{y,z}*}.csv", "a/z9.csv"));
         assert!(check("a/{x}*", "a/{x}1"));
         assert!(check("a/*{", "a/b{"));
+        assert!(!check("a/*/", "a/b"));
+    }
+
+    #[test]
+    fn globs_name_folders_too() {
+        let check = |pattern: &str, path: &str| {
+            Glob::new(pattern).unwrap().matches_folder_of(path)
+        };
+        assert!(check("lake/dt=2024-01-0*", "lake/dt=2024-01-03/x.parquet"));
+        assert!(check(
+            "lake/dt=2024-01-0*/",
+            "lake/dt=2024-01-03/deep/x.parquet"
+        ));
+        assert!(!check("lake/dt=2024-01-0*", "lake/dt=2024-01-11/x.parquet"));
+        assert!(!check("lake/*", "lake/x.parquet"));
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Build {
     vars: Map<String, Value>,
     threads: usize,
     tests: bool,
+    memory_limit: Option<usize>,
 }
 
 /// A finished build; its tables live as long as it does.
@@ -49,6 +50,7 @@ impl Build {
             vars: Map::from_iter([("segment_page_views_table".to_owned(), pages)]),
             threads: 4,
             tests: false,
+            memory_limit: None,
         }
     }
 
@@ -65,6 +67,12 @@ impl Build {
 
     pub(crate) fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Bytes of memory for queries; the rest is spilled.
+    pub(crate) fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -101,7 +109,7 @@ impl Build {
         let project = Arc::new(load(&options).map_err(|e| chain(&e))?);
         let engine_options = EngineOptions {
             partitions: Some(self.threads),
-            ..EngineOptions::default()
+            memory_limit: self.memory_limit,
         };
         let engine = Engine::try_new(Arc::clone(&project), &engine_options)
             .map_err(|e| chain(&e))?;
