@@ -79,7 +79,9 @@ pub(super) async fn list(
     if let Some(meta) = file_at(store, &exact).await? {
         let base = parent(&exact);
         // a file that was named and has no telling ending is taken for Parquet
-        let format = format.or(Format::of(&exact)).unwrap_or(Format::Parquet);
+        let format = format
+            .or_else(|| Format::of(&exact))
+            .unwrap_or(Format::Parquet);
         return chosen(vec![meta], base, Some(format), location);
     }
     let glob = Glob::new(&whole);
