@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 
 #[cfg(feature = "runner")]
-pub(crate) use lake::committed;
+pub(crate) use lake::{FileTable, Origin, committed};
 pub use lake::event_lake;
 pub use project::ProjectCatalog;
 

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::store::Stores;
 
-pub(crate) use schema::committed_schema;
+pub(crate) use schema::{cast_column, committed_schema};
 pub(crate) use writer::TableWriter;
 
 /// Why a table cannot be read or committed.
@@ -134,6 +134,14 @@ impl Table {
     /// The newest committed version; `None` if there is no table.
     pub async fn open(&self) -> Result<Option<TableVersion>, TableError> {
         log::open(self, None).await
+    }
+
+    /// An older version; an error if the log no longer has it.
+    pub(crate) async fn open_version(
+        &self,
+        version: u64,
+    ) -> Result<Option<TableVersion>, TableError> {
+        log::open(self, Some(version)).await
     }
 
     /// A writer of new data files with this schema, as [`committed_schema`] gives it; rows

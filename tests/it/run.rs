@@ -178,6 +178,7 @@ fn context(threads: usize, cancelled: watch::Receiver<bool>) -> RunContext {
         started_at: Utc::now(),
         threads,
         fail_fast: false,
+        full_refresh: false,
         cancelled,
     }
 }
@@ -249,6 +250,7 @@ fn model(name: &str, materialized: Materialized, sql: &str, reads: &[&str]) -> N
             materialized,
             tags: Vec::new(),
             unique_key: Vec::new(),
+            recompute_by: Vec::new(),
             incremental_strategy: None,
             on_schema_change: None,
             full_refresh: None,

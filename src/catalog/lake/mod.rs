@@ -30,7 +30,9 @@ use super::EventLakeOptions;
 use crate::store::Stores;
 use files::{Format, Listing};
 use schema::Declared;
-use table::FileTable;
+pub(crate) use table::FileTable;
+#[cfg(feature = "runner")]
+pub(crate) use table::Origin;
 
 /// How many files' schemas are read at once.
 const CONCURRENT: usize = 16;
@@ -140,7 +142,7 @@ fn committed_files(
     let lake = schema::lake(declared, &files, &schemas, Vec::new(), values)?;
     let (url, format) = (&version.url, Format::Parquet);
     let table = FileTable::try_new(store, url, format, files, &schemas, lake)?;
-    Ok(table.with_rows(rows))
+    Ok(table.of_version(version.version, rows))
 }
 
 /// The schema of every file, in the files' order.

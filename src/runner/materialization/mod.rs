@@ -9,6 +9,7 @@ mod ephemeral;
 mod external;
 mod failure;
 mod incremental;
+mod reading;
 mod seed;
 mod table;
 mod view;
@@ -18,17 +19,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::prelude::DataFrame;
+use md5::{Digest, Md5};
 use url::Url;
 
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::Result;
+use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::store::Stores;
-use crate::table::Table;
+use crate::table::{Table, TableError, TableVersion};
 
 pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error};
 pub(crate) use seed::read_seed;
+
+use reading::{FINGERPRINT, Inputs, Reading};
 
 /// Hears how many rows have been written so far.
 pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
@@ -48,8 +52,45 @@ pub struct Job {
     pub(crate) stores: Stores,
     /// `invocation_id`; part of the names of temporary files and kept in the commit.
     pub run_id: String,
+    /// All that decides the rows beside the data: the SQL of the node and of the views it
+    /// reads, or a seed's text.
+    pub definition: String,
+    /// Rebuild, whatever has changed.
+    pub full_refresh: bool,
     /// Hears of progress.
     pub progress: Progress,
+}
+
+impl Job {
+    /// A short text that differs where the definition does.
+    fn fingerprint(&self) -> String {
+        let mut hash = Md5::new();
+        hash.update(env!("CARGO_PKG_VERSION"));
+        hash.update(&self.definition);
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Whether a rebuild of `base` would give what is there.
+fn unchanged(job: &Job, base: &TableVersion, reading: &Reading) -> bool {
+    let of_base = Inputs::of_metadata(&base.metadata);
+    !job.full_refresh
+        && of_base.is_some()
+        && of_base == reading.inputs()
+        && base.metadata.get(FINGERPRINT) == Some(&job.fingerprint())
+}
+
+/// What is said of a node that is as it would be.
+fn no_op() -> Built {
+    Built {
+        message: Some("NO-OP: nothing new".to_owned()),
+        ..Built::default()
+    }
+}
+
+/// What the store or the log said.
+fn store_error(error: TableError) -> RunnerError {
+    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
 }
 
 impl fmt::Debug for Job {

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::util::display::FormatOptions;
 
 use super::csv::{CsvError, CsvTable, parse_csv};
+use super::reading::Reading;
 use super::{Built, Job, Materialization, table};
 use crate::runner::compile::Materialized;
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
@@ -30,7 +31,7 @@ impl Materialization for Seed {
     }
 
     async fn build(&self, job: &Job) -> Result<Built> {
-        table::replace(job).await
+        table::rebuild(job, &Reading::default()).await
     }
 }
 

@@ -13,12 +13,14 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
-use md5::{Digest, Md5};
 
-use super::{Built, Job, Materialization, Progress, execution_error};
-use crate::runner::compile::{Materialized, Node};
+use super::reading::{FINGERPRINT, INPUTS, Reading};
+use super::{
+    Built, Job, Materialization, Progress, execution_error, no_op, store_error, unchanged,
+};
+use crate::runner::compile::Materialized;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::{Change, DataFile, TableError, TableWriter, committed_schema};
+use crate::table::{Change, DataFile, TableVersion, TableWriter, committed_schema};
 
 /// A committed table, rebuilt whole.
 #[derive(Debug)]
@@ -35,13 +37,26 @@ impl Materialization for TableModel {
     }
 
     async fn build(&self, job: &Job) -> Result<Built> {
-        replace(job).await
+        let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+        rebuild(job, &reading).await
     }
 }
 
-/// Writes the rows of `job` and commits them as the whole table.
-pub(super) async fn replace(job: &Job) -> Result<Built> {
+/// Rebuilds the table of `job`, unless what it reads and how are as they were.
+pub(super) async fn rebuild(job: &Job, reading: &Reading) -> Result<Built> {
     let base = job.table.open().await.map_err(store_error)?;
+    if base.as_ref().is_some_and(|base| unchanged(job, base, reading)) {
+        return Ok(no_op());
+    }
+    replace(job, base.as_ref(), reading).await
+}
+
+/// Writes the rows of `job` and commits them as the whole table.
+pub(super) async fn replace(
+    job: &Job,
+    base: Option<&TableVersion>,
+    reading: &Reading,
+) -> Result<Built> {
     let (state, logical) = job.rows.clone().into_parts();
     let plan = state
         .create_physical_plan(&logical)
@@ -56,25 +71,24 @@ pub(super) async fn replace(job: &Job) -> Result<Built> {
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };
-    let metadata = metadata(&job.node, &job.run_id);
     job.table
-        .commit(base.as_ref(), Change::Replace, schema, files, metadata)
+        .commit(base, Change::Replace, schema, files, metadata(job, reading))
         .await
         .map_err(store_error)?;
     Ok(built)
 }
 
-/// What the commit remembers of the model and the run.
-fn metadata(node: &Node, run_id: &str) -> BTreeMap<String, String> {
-    let mut hash = Md5::new();
-    hash.update(&node.checksum);
-    hash.update(&node.compiled.sql);
-    let fingerprint = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    BTreeMap::from([
-        ("run_id".to_owned(), run_id.to_owned()),
-        ("node".to_owned(), node.id.to_string()),
-        ("fingerprint".to_owned(), fingerprint),
-    ])
+/// What the commit remembers of the model, the run and all that was read.
+pub(super) fn metadata(job: &Job, reading: &Reading) -> BTreeMap<String, String> {
+    let mut metadata = BTreeMap::from([
+        ("run_id".to_owned(), job.run_id.clone()),
+        ("node".to_owned(), job.node.id.to_string()),
+        (FINGERPRINT.to_owned(), job.fingerprint()),
+    ]);
+    if let Some(inputs) = reading.inputs().and_then(|inputs| inputs.to_text()) {
+        metadata.insert(INPUTS.to_owned(), inputs);
+    }
+    metadata
 }
 
 /// One writer a partition, side by side. The first failure drops the others.
@@ -157,11 +171,6 @@ fn cast_batch(
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-/// What the store or the log said.
-fn store_error(error: TableError) -> RunnerError {
-    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ impl Build {
             started_at: DateTime::UNIX_EPOCH,
             threads: self.threads,
             fail_fast: false,
+            full_refresh: false,
             cancelled,
         };
         let schedule = schedule.map_err(|e| chain(&e))?;
