@@ -8,11 +8,13 @@
 mod log;
 mod schema;
 mod statistics;
+mod upkeep;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use datafusion::arrow::datatypes::SchemaRef;
 use object_store::path::Path;
 use url::Url;
@@ -20,6 +22,7 @@ use url::Url;
 use crate::store::Stores;
 
 pub(crate) use schema::{cast_column, committed_schema};
+pub use upkeep::{Commit, Vacuumed};
 pub(crate) use writer::TableWriter;
 
 /// Why a table cannot be read or committed.
@@ -142,6 +145,20 @@ impl Table {
         version: u64,
     ) -> Result<Option<TableVersion>, TableError> {
         log::open(self, Some(version)).await
+    }
+
+    /// Its newest `limit` commits, newest first.
+    pub async fn history(&self, limit: usize) -> Result<Vec<Commit>, TableError> {
+        upkeep::history(self, limit).await
+    }
+
+    /// Removes files that no version younger than `retain` needs.
+    pub async fn vacuum(
+        &self,
+        retain: TimeDelta,
+        dry_run: bool,
+    ) -> Result<Vacuumed, TableError> {
+        upkeep::vacuum(self, retain, dry_run).await
     }
 
     /// A writer of new data files with this schema, as [`committed_schema`] gives it; rows
