@@ -94,6 +94,7 @@ async fn build(
         started_at: now,
         threads,
         fail_fast: false,
+        full_refresh: false,
         cancelled,
     };
     let tasks = schedule(dag, Command::Build, &Selection::default())?;

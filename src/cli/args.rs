@@ -81,7 +81,12 @@ pub(crate) enum Command {
     /// Print rows of a model's table, or of a query given inline
     Show(ShowArguments),
     /// Run SQL over the built tables and the sources
+    #[command(disable_version_flag = true)]
     Query(QueryArguments),
+    /// Print the commits of a model's table, newest first
+    History(HistoryArguments),
+    /// Remove files that no version of a table needs any more
+    Vacuum(VacuumArguments),
     /// Check the installation, the project, its target and its sources
     Debug,
     /// Remove what runs left in the project's folder
@@ -244,8 +249,35 @@ pub(crate) struct QueryArguments {
     /// A file that holds the SQL
     #[arg(short, long)]
     pub(crate) file: Option<PathBuf>,
+    /// Read a table as of a version: `sessions=3`, or `3` for every table (see `history`)
+    #[arg(long, value_name = "[MODEL=]N")]
+    pub(crate) version: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// Options of `history`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HistoryArguments {
+    /// The model or seed
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// How many commits
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// Options of `vacuum`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VacuumArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectArguments,
+    /// Keep what versions younger than this need (7d, 12h, 30m)
+    #[arg(long, value_name = "AGE", default_value = "7d")]
+    pub(crate) retain: String,
+    /// Print what would be removed, and touch nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where rows go.

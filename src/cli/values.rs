@@ -37,6 +37,28 @@ fn found(value: &Value) -> String {
     }
 }
 
+/// An age: `7d`, `12h`, `30m`, `0s`.
+pub(crate) fn age(text: &str) -> Result<chrono::TimeDelta> {
+    let wrong = || {
+        let message = format!("`{text}` is not an age");
+        RunnerError::new(ErrorKind::Usage, message)
+            .with_hint("write a whole number and a unit: `7d`, `12h`, `30m`, `0s`")
+    };
+    let trimmed = text.trim();
+    let Some((at, unit)) = trimmed.char_indices().next_back() else {
+        return Err(wrong());
+    };
+    let number: u32 = trimmed[..at].trim().parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    chrono::TimeDelta::try_seconds(i64::from(number) * seconds).ok_or_else(wrong)
+}
+
 /// A size in bytes: `1048576`, `256MB` (powers of 1000), `512MiB` or `512M` (powers of 1024).
 pub(crate) fn size(text: &str) -> Result<usize> {
     let wrong = || {
@@ -80,6 +102,17 @@ mod tests {
         assert_eq!(size("2g").ok(), Some(2 << 30));
         for wrong in ["", "MB", "-1", "0", "1XB", "nan", "infGB", "1e99GB"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        let seconds = |text| age(text).ok().map(|age| age.num_seconds());
+        assert_eq!(seconds("7d"), Some(604_800));
+        assert_eq!(seconds(" 12 h"), Some(43_200));
+        assert_eq!(seconds("0s"), Some(0));
+        for wrong in ["", "d", "7", "-1d", "1w", "1.5h", "7é"] {
+            assert!(age(wrong).is_err(), "{wrong}");
         }
     }
 

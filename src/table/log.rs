@@ -27,7 +27,7 @@ use super::{Change, DataFile, Table, TableError, TableVersion, place};
 /// The key of our own metadata in the log's `commitInfo`.
 const METADATA_KEY: &str = "sessionize";
 
-fn log_store(table: &Table) -> Result<(LogStoreRef, Path), TableError> {
+pub(super) fn log_store(table: &Table) -> Result<(LogStoreRef, Path), TableError> {
     let (store, folder) = place(table)?;
     let prefixed: Arc<dyn ObjectStore> =
         Arc::new(PrefixStore::new(Arc::clone(&store), folder.clone()));
@@ -59,13 +59,14 @@ pub(super) async fn open(
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let version = snapshot.version();
-    let entry = log.read_commit_entry(version).await.map_err(failed)?;
+    let (changed_at, metadata) = last_change(&log, version).await.map_err(failed)?;
     Ok(Some(TableVersion {
         url: table.url().clone(),
         version,
+        changed_at,
         schema: plain_schema(&snapshot.arrow_schema()),
         files: files.into(),
-        metadata: entry.map(|e| metadata_of(&e)).unwrap_or_default(),
+        metadata,
     }))
 }
 
@@ -132,15 +133,52 @@ fn data_file(
     })
 }
 
-/// Our own metadata in a log entry (one JSON object a line).
-fn metadata_of(entry: &[u8]) -> BTreeMap<String, String> {
+/// How many entries that change no row are passed over in search of our own metadata.
+const LONGEST_SEARCH: u64 = 100;
+
+/// The version that last changed rows as of `version`, and our own metadata of it: upkeep
+/// (which changes no row) may have come after.
+async fn last_change(
+    log: &LogStoreRef,
+    version: u64,
+) -> Result<(u64, BTreeMap<String, String>), DeltaTableError> {
+    let newest = version;
+    let oldest = version.saturating_sub(LONGEST_SEARCH);
+    for version in (oldest..=version).rev() {
+        let Some(entry) = log.read_commit_entry(version).await? else {
+            break;
+        };
+        if let Some(found) = metadata_of(&entry) {
+            return Ok((version, found));
+        }
+        if changes_rows(&entry) {
+            return Ok((version, BTreeMap::new()));
+        }
+    }
+    Ok((newest, BTreeMap::new()))
+}
+
+/// The actions of a log entry: one JSON object a line.
+pub(super) fn actions(entry: &[u8]) -> impl Iterator<Item = Value> {
     let lines = entry.split(|byte| *byte == b'\n');
-    let actions = lines.filter_map(|l| serde_json::from_slice::<Value>(l).ok());
-    let ours = actions
-        .filter_map(|a| a.get("commitInfo")?.get(METADATA_KEY).cloned())
-        .next();
-    ours.and_then(|value| serde_json::from_value(value).ok())
-        .unwrap_or_default()
+    lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+}
+
+/// What a log entry says of itself.
+pub(super) fn commit_info(entry: &[u8]) -> Option<Value> {
+    actions(entry).find_map(|mut action| Some(action.get_mut("commitInfo")?.take()))
+}
+
+fn metadata_of(entry: &[u8]) -> Option<BTreeMap<String, String>> {
+    let info = commit_info(entry)?;
+    serde_json::from_value(info.get(METADATA_KEY)?.clone()).ok()
+}
+
+fn changes_rows(entry: &[u8]) -> bool {
+    actions(entry).any(|action| {
+        let file = action.get("add").or_else(|| action.get("remove"));
+        file.is_some_and(|file| file["dataChange"].as_bool() != Some(false))
+    })
 }
 
 pub(super) async fn commit(

@@ -8,18 +8,21 @@
 mod log;
 mod schema;
 mod statistics;
+mod upkeep;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use datafusion::arrow::datatypes::SchemaRef;
 use object_store::path::Path;
 use url::Url;
 
 use crate::store::Stores;
 
-pub(crate) use schema::committed_schema;
+pub(crate) use schema::{cast_column, committed_schema};
+pub use upkeep::{Commit, Vacuumed};
 pub(crate) use writer::{TableWriter, Uncommitted};
 
 /// Why a table cannot be read or committed.
@@ -74,6 +77,8 @@ impl TableError {
 pub struct Table {
     url: Url,
     stores: Stores,
+    /// The version it is read at; `None`: the newest.
+    version: Option<u64>,
 }
 
 /// A data file of a version.
@@ -98,6 +103,8 @@ pub struct TableVersion {
     pub url: Url,
     /// The version number of the log.
     pub version: u64,
+    /// The newest version up to this one that changed rows: both have the same rows.
+    pub changed_at: u64,
     /// The table's columns.
     pub schema: SchemaRef,
     /// Its data files, ordered by path.
@@ -118,7 +125,17 @@ pub enum Change {
 impl Table {
     /// A table at `url` (a folder).
     pub fn new(url: Url, stores: Stores) -> Self {
-        Self { url, stores }
+        Self {
+            url,
+            stores,
+            version: None,
+        }
+    }
+
+    /// The same table, read as of `version`.
+    pub(crate) fn at(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
     }
 
     /// Where it is.
@@ -131,9 +148,31 @@ impl Table {
         &self.stores
     }
 
-    /// The newest committed version; `None` if there is no table.
+    /// The newest committed version, or the one it is read at; `None` if there is no table.
     pub async fn open(&self) -> Result<Option<TableVersion>, TableError> {
-        log::open(self, None).await
+        log::open(self, self.version).await
+    }
+
+    /// An older version; an error if the log no longer has it.
+    pub(crate) async fn open_version(
+        &self,
+        version: u64,
+    ) -> Result<Option<TableVersion>, TableError> {
+        log::open(self, Some(version)).await
+    }
+
+    /// Its newest `limit` commits, newest first.
+    pub async fn history(&self, limit: usize) -> Result<Vec<Commit>, TableError> {
+        upkeep::history(self, limit).await
+    }
+
+    /// Removes files that no version younger than `retain` needs.
+    pub async fn vacuum(
+        &self,
+        retain: TimeDelta,
+        dry_run: bool,
+    ) -> Result<Vacuumed, TableError> {
+        upkeep::vacuum(self, retain, dry_run).await
     }
 
     /// A writer of new data files with this schema, as [`committed_schema`] gives it; rows

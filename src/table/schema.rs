@@ -132,7 +132,8 @@ pub(super) fn cast_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<Reco
     batch.map_err(DataFusionError::from)
 }
 
-fn cast_column(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+/// `array` as a committed column of type `to`; a value that does not fit is an error.
+pub(crate) fn cast_column(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     match (array.data_type(), to) {
         (from, to) if from == to => Ok(Arc::clone(array)),
         (DataType::Timestamp(_, _), DataType::Timestamp(unit, zone)) => {

@@ -34,6 +34,8 @@ fn help_names_every_command() {
       compile      Compile models and print their SQL
       show         Print rows of a model's table, or of a query given inline
       query        Run SQL over the built tables and the sources
+      history      Print the commits of a model's table, newest first
+      vacuum       Remove files that no version of a table needs any more
       debug        Check the installation, the project, its target and its sources
       clean        Remove what runs left in the project's folder
       generate     Write synthetic page views as Parquet files, partitioned by day

@@ -107,3 +107,50 @@ fn query_reads_a_file_and_sources() {
     let text = project.run(&["query", "-f", "kinds.sql", "--format", "csv"]);
     assert_eq!(text, "exit: 0\n--- stdout\nkind\nclick\nview\n--- stderr");
 }
+
+#[test]
+fn older_versions_are_read_until_a_vacuum() {
+    let project = Project::small();
+    let run = |arguments: &[&str]| {
+        let text = project.run(arguments);
+        assert!(text.starts_with("exit: 0"), "{text}");
+        text
+    };
+    run(&["build"]);
+    let project = project.with("seeds/orders.csv", "id,amount\n1,10\n2,21\n");
+    let run = |arguments: &[&str]| {
+        let text = project.run(arguments);
+        assert!(text.starts_with("exit: 0"), "{text}");
+        text
+    };
+    run(&["build"]);
+    let history = run(&["history", "totals"]);
+    let versions: Vec<_> = history.lines().skip(2).take(2).collect();
+    assert!(
+        versions[0].contains("1  20") && versions[0].contains("1 row"),
+        "{history}"
+    );
+    let amount = |version: &str| {
+        let sql = "select amount from totals";
+        run(&["query", sql, "--format", "csv", "--version", version])
+    };
+    assert!(amount("totals=0").contains("amount\n50\n"));
+    assert!(amount("1").contains("amount\n21\n"));
+    let text = project.run(&["query", "select 1", "--version", "last"]);
+    assert!(
+        text.contains("expects a version number, found `last`"),
+        "{text}"
+    );
+    let dry = run(&["vacuum", "--retain", "0s", "--dry-run"]);
+    assert!(dry.contains("totals: would remove 1 file"), "{dry}");
+    let vacuumed = run(&["vacuum", "--retain", "0s"]);
+    assert!(vacuumed.contains("totals: removed 1 file"), "{vacuumed}");
+    // what the vacuum committed changes no row: the next build has nothing to do
+    let built = run(&["build", "-s", "totals"]);
+    assert!(built.contains("NO-OP"), "{built}");
+    let text = project.run(&["history", "large_orders"]);
+    assert!(
+        text.contains("`large_orders` has no committed table"),
+        "{text}"
+    );
+}

@@ -10,6 +10,7 @@
 mod catalog;
 mod embedding;
 mod functions_page;
+mod incremental;
 mod layers;
 mod oracle;
 mod other_engine;

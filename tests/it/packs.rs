@@ -1,7 +1,7 @@
 //! The segment pack, end to end through the runner, against tables that others worked out.
 
-mod build;
-mod lake;
+pub(crate) mod build;
+pub(crate) mod lake;
 mod table;
 
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use build::Build;
 use lake::Shape;
 use table::Rows;
 
-const MODELS: [&str; 6] = [
+pub(crate) const MODELS: [&str; 6] = [
     "page_views",
     "user_stitching",
     "page_views__sessionized",
@@ -25,7 +25,7 @@ const MODELS: [&str; 6] = [
     "sessions",
 ];
 
-fn fixture(path: &str) -> PathBuf {
+pub(crate) fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(path)

@@ -20,7 +20,13 @@ use tokio::sync::watch;
 
 #[tokio::test]
 async fn tables_views_and_exports_are_built_and_read_back() {
-    let folder = tempfile::tempdir().unwrap();
+    for threads in [1, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        built_and_read_back(folder.path(), threads).await;
+    }
+}
+
+async fn built_and_read_back(folder: &Path, threads: usize) {
     let mut export = model(
         "c",
         Materialized::External,
@@ -29,7 +35,7 @@ async fn tables_views_and_exports_are_built_and_read_back() {
     );
     export.config.format = Some("csv".into());
     let dag = dag(
-        folder.path(),
+        folder,
         vec![
             model(
                 "a",
@@ -46,13 +52,11 @@ async fn tables_views_and_exports_are_built_and_read_back() {
             export,
         ],
     );
-    for threads in [1, 8] {
-        let (engine, results, _) = build(&dag, threads).await;
-        assert_eq!(statuses(&results), [Status::Success; 3], "{results:?}");
-        assert_eq!(results.results[0].rows, Some(2));
-        assert_eq!(rows(&engine, &dag, "b").await, 2);
-    }
-    let text = std::fs::read_to_string(folder.path().join("c.csv")).unwrap();
+    let (engine, results, _) = build(&dag, threads).await;
+    assert_eq!(statuses(&results), [Status::Success; 3], "{results:?}");
+    assert_eq!(results.results[0].rows, Some(2));
+    assert_eq!(rows(&engine, &dag, "b").await, 2);
+    let text = std::fs::read_to_string(folder.join("c.csv")).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["10", "20", "id"]);
@@ -178,6 +182,7 @@ fn context(threads: usize, cancelled: watch::Receiver<bool>) -> RunContext {
         started_at: Utc::now(),
         threads,
         fail_fast: false,
+        full_refresh: false,
         cancelled,
     }
 }
@@ -249,6 +254,7 @@ fn model(name: &str, materialized: Materialized, sql: &str, reads: &[&str]) -> N
             materialized,
             tags: Vec::new(),
             unique_key: Vec::new(),
+            recompute_by: Vec::new(),
             incremental_strategy: None,
             on_schema_change: None,
             full_refresh: None,

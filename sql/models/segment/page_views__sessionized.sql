@@ -1,4 +1,8 @@
-{{ config(materialized='incremental', unique_key='page_view_id') }}
+{{ config(
+    materialized='incremental',
+    unique_key='page_view_id',
+    recompute_by='anonymous_id'
+) }}
 
 {%- do check_segment_variables() %}
 

@@ -1,4 +1,8 @@
-{{ config(materialized='incremental', unique_key='session_id') }}
+{{ config(
+    materialized='incremental',
+    unique_key='session_id',
+    recompute_by='blended_user_id'
+) }}
 
 select
     *,

@@ -1,4 +1,8 @@
-{{ config(materialized='incremental', unique_key='session_id') }}
+{{ config(
+    materialized='incremental',
+    unique_key='session_id',
+    recompute_by='anonymous_id'
+) }}
 
 -- A session belongs to the user that its visitor turned out to be, else to the visitor.
 select

@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='incremental', unique_key='anonymous_id') }}
 
 -- Who a visitor turned out to be: the user of the latest page view that names one.
 select

@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, Result};
+#[cfg(feature = "runner")]
+use datafusion::common::DataFusionError;
+use datafusion::common::Result;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
@@ -31,7 +33,9 @@ use super::EventLakeOptions;
 use crate::store::Stores;
 use files::{Format, Listing};
 use schema::Declared;
-use table::FileTable;
+pub(crate) use table::FileTable;
+#[cfg(feature = "runner")]
+pub(crate) use table::Origin;
 
 /// How many files' schemas are read at once.
 const CONCURRENT: usize = 16;
@@ -151,7 +155,7 @@ fn committed_files(
     let lake = schema::lake(declared, &names, &schemas, Vec::new(), values)?;
     let (url, format) = (&version.url, Format::Parquet);
     let table = FileTable::try_new(store, url, format, files, &schemas, lake)?;
-    Ok(table.with_rows(rows))
+    Ok(table.of_version(version.changed_at, rows))
 }
 
 /// The schema of every file, in the files' order.

@@ -31,9 +31,19 @@ use super::schema::LakeSchema;
 use super::types::common;
 use crate::store::Stores;
 
+/// What a [`FileTable`] is a reading of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The files found at a location.
+    Lake(Url),
+    /// A committed table, and the version that last changed its rows.
+    Version(Url, u64),
+}
+
 /// A fixed list of files as one table.
-#[derive(Debug)]
-pub(super) struct FileTable {
+#[derive(Debug, Clone)]
+pub(crate) struct FileTable {
+    origin: Origin,
     store: Arc<dyn ObjectStore>,
     root: ObjectStoreUrl,
     format: Format,
@@ -47,7 +57,7 @@ pub(super) struct FileTable {
 
 /// Files that are read alike: all Parquet files (each is adapted as it is opened), CSV files
 /// with one header, JSON files of one compression.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Group {
     schema: SchemaRef,
     files: Vec<PartitionedFile>,
@@ -87,6 +97,7 @@ impl FileTable {
             }
         };
         Ok(Self {
+            origin: Origin::Lake(location.clone()),
             store,
             root: Stores::root(location)?,
             format,
@@ -99,10 +110,44 @@ impl FileTable {
         })
     }
 
-    /// The number of rows, where it is known without reading.
-    pub(super) fn with_rows(mut self, rows: u64) -> Self {
+    /// The same files as a version of a committed table, with its number of rows.
+    #[cfg(feature = "runner")]
+    pub(super) fn of_version(mut self, version: u64, rows: u64) -> Self {
+        if let Origin::Lake(url) = self.origin {
+            self.origin = Origin::Version(url, version);
+        }
         self.rows = Some(rows);
         self
+    }
+
+    /// What it is a reading of.
+    #[cfg(feature = "runner")]
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Its columns.
+    #[cfg(feature = "runner")]
+    pub(crate) fn arrow_schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Its files.
+    #[cfg(feature = "runner")]
+    pub(crate) fn files(&self) -> impl Iterator<Item = &ObjectMeta> {
+        let files = self.groups.iter().flat_map(|group| &group.files);
+        files.map(|file| &file.object_meta)
+    }
+
+    /// The same table with those of its files alone that `keep` names.
+    #[cfg(feature = "runner")]
+    pub(crate) fn only(&self, keep: impl Fn(&ObjectMeta) -> bool) -> Self {
+        let mut kept = self.clone();
+        for group in &mut kept.groups {
+            group.files.retain(|file| keep(&file.object_meta));
+        }
+        kept.rows = None;
+        kept
     }
 
     fn statistics(&self, schema: &Schema) -> Statistics {

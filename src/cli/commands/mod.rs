@@ -10,6 +10,7 @@ mod ls;
 mod query;
 mod run;
 mod show;
+mod upkeep;
 
 use clap::CommandFactory;
 
@@ -40,6 +41,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Compile(arguments) => compile::run(context, &arguments),
         Command::Show(arguments) => show::run(context, &arguments),
         Command::Query(arguments) => query::run(context, &arguments),
+        Command::History(arguments) => upkeep::history(context, &arguments),
+        Command::Vacuum(arguments) => upkeep::vacuum(context, &arguments),
         Command::Debug => debug::run(context),
         Command::Clean(arguments) => clean::run(context, &arguments),
         Command::Generate(arguments) => generate::run(context, &arguments),

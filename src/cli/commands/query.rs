@@ -6,10 +6,11 @@ use std::sync::Arc;
 use datafusion::execution::SendableRecordBatchStream;
 
 use datafusion_sessionize::runner::compile::compile_inline;
+use datafusion_sessionize::runner::engine::has_table;
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use datafusion_sessionize::runner::project::TextFile;
 
-use super::usage;
+use super::{show, usage};
 use crate::cli::args::QueryArguments;
 use crate::cli::context::{Context, Workspace};
 use crate::cli::exit::Exit;
@@ -25,6 +26,9 @@ pub(crate) fn run(context: &Context, arguments: &QueryArguments) -> Result<Exit>
     };
     context.block_on(async {
         let workspace = context.workspace("query", false).await?;
+        for version in &arguments.version {
+            pin(&workspace, version)?;
+        }
         let file = arguments.file.as_deref();
         let stream = stream(&workspace, &sql, file, None).await?;
         output::write(context, stream, &arguments.output).await?;
@@ -53,6 +57,26 @@ pub(crate) async fn stream(
         });
     }
     engine.query(&node, limit).await
+}
+
+/// Reads the tables that `asked` names as of a version: `sessions=3`, or `3` for all.
+fn pin(workspace: &Workspace, asked: &str) -> Result<()> {
+    let (model, number) = match asked.split_once('=') {
+        Some((model, number)) => (Some(model), number),
+        None => (None, asked),
+    };
+    let version = number.trim().parse::<u64>().map_err(|_| {
+        let message = format!("`--version` expects a version number, found `{number}`");
+        usage(message).with_hint("`--version 3`, or `--version sessions=3`; `sessionize history MODEL` lists them")
+    })?;
+    let Some(model) = model else {
+        for node in workspace.dag.nodes.iter().filter(|n| has_table(n)) {
+            workspace.engine.pin(node, version)?;
+        }
+        return Ok(());
+    };
+    let node = show::find(&workspace.dag, model.trim())?;
+    workspace.engine.pin(&node, version)
 }
 
 fn read(context: &Context, file: &Path) -> Result<String> {

@@ -106,6 +106,7 @@ async fn execute(
         started_at: context.started_at,
         threads: project.target.threads,
         fail_fast: arguments.fail_fast,
+        full_refresh: arguments.full_refresh,
         cancelled: context.interrupt.receiver(),
     };
     let observer = Arc::new(Progress::new(Arc::clone(&context.printer)));

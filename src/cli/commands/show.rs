@@ -48,7 +48,7 @@ async fn read(
 }
 
 /// The one model, seed or source table that `name` selects.
-fn find(dag: &Dag, name: &str) -> Result<Arc<Node>> {
+pub(crate) fn find(dag: &Dag, name: &str) -> Result<Arc<Node>> {
     let selection = Selection {
         select: vec![name.to_owned()],
         exclude: Vec::new(),

@@ -69,6 +69,8 @@ pub struct NodeConfig {
     pub tags: Vec<String>,
     /// `unique_key`, one or several columns.
     pub unique_key: Vec<String>,
+    /// `recompute_by`: the columns by which an incremental model is taken apart.
+    pub recompute_by: Vec<String>,
     /// `incremental_strategy`.
     pub incremental_strategy: Option<String>,
     /// `on_schema_change`.

@@ -8,6 +8,7 @@ mod session;
 mod sql;
 mod sql_error;
 mod unreadable;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,6 +27,8 @@ use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::materialization::{execution_error, read_seed};
 use crate::runner::project::Project;
 use crate::store::Stores;
+
+pub use upkeep::{Commit, Vacuumed, has_table};
 
 /// How much of the machine the engine may use.
 #[derive(Debug, Clone, Default)]

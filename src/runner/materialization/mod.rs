@@ -10,6 +10,7 @@ mod external;
 mod failure;
 mod gate;
 mod incremental;
+mod reading;
 mod seed;
 mod table;
 mod view;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::prelude::DataFrame;
+use md5::{Digest, Md5};
 use url::Url;
 
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::Result;
+use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::store::Stores;
-use crate::table::Table;
+use crate::table::{Table, TableError, TableVersion};
 
 pub use gate::CommitGate;
 
@@ -32,6 +34,8 @@ pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error};
 pub(crate) use seed::{SEED_CHECKSUM, read_seed, seed_checksum};
+
+use reading::{FINGERPRINT, Inputs, Reading};
 
 /// Hears how many rows have been written so far.
 pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
@@ -53,8 +57,54 @@ pub struct Job {
     pub run_id: String,
     /// Passed before readers see anything of the build.
     pub gate: CommitGate,
+    /// All that decides the rows beside the data: the SQL of the node and of the views it
+    /// reads, or a seed's text.
+    pub definition: String,
+    /// Rebuild, whatever has changed.
+    pub full_refresh: bool,
     /// Hears of progress.
     pub progress: Progress,
+}
+
+impl Job {
+    /// A short text that differs where the definition does.
+    fn fingerprint(&self) -> String {
+        let mut hash = Md5::new();
+        hash.update(env!("CARGO_PKG_VERSION"));
+        hash.update(&self.definition);
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Whether a rebuild of `base` would give what is there.
+fn unchanged(job: &Job, base: &TableVersion, reading: &Reading) -> bool {
+    let of_base = Inputs::of_metadata(&base.metadata);
+    !job.full_refresh
+        && of_base.is_some()
+        && of_base == reading.inputs()
+        && base.metadata.get(FINGERPRINT) == Some(&job.fingerprint())
+}
+
+/// What is said of a node that is as it would be.
+fn no_op() -> Built {
+    Built {
+        message: Some("NO-OP: nothing new".to_owned()),
+        ..Built::default()
+    }
+}
+
+/// What the store or the log said.
+fn store_error(error: TableError) -> RunnerError {
+    let hint = match &error {
+        TableError::Conflict { .. } => "run it again, one run at a time",
+        TableError::Other { .. } => {
+            "check that the target's `location` (or `--location`) is a folder that can be \
+             written to and has room"
+        }
+    };
+    RunnerError::new(ErrorKind::Store, error.to_string())
+        .with_source(error)
+        .with_hint(hint)
 }
 
 impl fmt::Debug for Job {

@@ -13,6 +13,7 @@ use datafusion::arrow::util::display::FormatOptions;
 use md5::{Digest, Md5};
 
 use super::csv::{CsvError, CsvTable, parse_csv};
+use super::reading::Reading;
 use super::{Built, Job, Materialization, table};
 use crate::runner::compile::{Materialized, Node, NodeKind};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
@@ -32,7 +33,7 @@ impl Materialization for Seed {
     }
 
     async fn build(&self, job: &Job) -> Result<Built> {
-        let mut built = table::replace(job).await?;
+        let mut built = table::rebuild(job, &Reading::default()).await?;
         let said = [built.message.take(), without_column(job)];
         let said: Vec<String> = said.into_iter().flatten().collect();
         built.message = (!said.is_empty()).then(|| said.join("; "));

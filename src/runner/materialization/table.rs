@@ -13,14 +13,15 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
-use md5::{Digest, Md5};
 
+use super::reading::{FINGERPRINT, INPUTS, Reading};
 use super::{
-    Built, Job, Materialization, Progress, SEED_CHECKSUM, execution_error, seed_checksum,
+    Built, Job, Materialization, Progress, SEED_CHECKSUM, execution_error, no_op,
+    seed_checksum, store_error, unchanged,
 };
-use crate::runner::compile::{Materialized, Node};
+use crate::runner::compile::Materialized;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::{Change, TableError, TableWriter, Uncommitted, committed_schema};
+use crate::table::{Change, TableVersion, TableWriter, Uncommitted, committed_schema};
 
 /// A committed table, rebuilt whole.
 #[derive(Debug)]
@@ -37,13 +38,29 @@ impl Materialization for TableModel {
     }
 
     async fn build(&self, job: &Job) -> Result<Built> {
-        replace(job).await
+        let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+        rebuild(job, &reading).await
     }
 }
 
-/// Writes the rows of `job` and commits them as the whole table.
-pub(super) async fn replace(job: &Job) -> Result<Built> {
+/// Rebuilds the table of `job`, unless what it reads and how are as they were.
+pub(super) async fn rebuild(job: &Job, reading: &Reading) -> Result<Built> {
     let base = job.table.open().await.map_err(store_error)?;
+    if base
+        .as_ref()
+        .is_some_and(|base| unchanged(job, base, reading))
+    {
+        return Ok(no_op());
+    }
+    replace(job, base.as_ref(), reading).await
+}
+
+/// Writes the rows of `job` and commits them as the whole table.
+pub(super) async fn replace(
+    job: &Job,
+    base: Option<&TableVersion>,
+    reading: &Reading,
+) -> Result<Built> {
     let (state, logical) = job.rows.clone().into_parts();
     let plan = state
         .create_physical_plan(&logical)
@@ -60,28 +77,28 @@ pub(super) async fn replace(job: &Job) -> Result<Built> {
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };
-    let mut metadata = metadata(&job.node, &job.run_id);
+    let mut metadata = metadata(job, reading);
     if let Some(checksum) = seed_checksum(&job.node).await? {
         metadata.insert(SEED_CHECKSUM.to_owned(), checksum);
     }
     job.table
-        .commit(base.as_ref(), Change::Replace, schema, files, metadata)
+        .commit(base, Change::Replace, schema, files, metadata)
         .await
         .map_err(store_error)?;
     Ok(built)
 }
 
-/// What the commit remembers of the model and the run.
-fn metadata(node: &Node, run_id: &str) -> BTreeMap<String, String> {
-    let mut hash = Md5::new();
-    hash.update(&node.checksum);
-    hash.update(&node.compiled.sql);
-    let fingerprint = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    BTreeMap::from([
-        ("run_id".to_owned(), run_id.to_owned()),
-        ("node".to_owned(), node.id.to_string()),
-        ("fingerprint".to_owned(), fingerprint),
-    ])
+/// What the commit remembers of the model, the run and all that was read.
+pub(super) fn metadata(job: &Job, reading: &Reading) -> BTreeMap<String, String> {
+    let mut metadata = BTreeMap::from([
+        ("run_id".to_owned(), job.run_id.clone()),
+        ("node".to_owned(), job.node.id.to_string()),
+        (FINGERPRINT.to_owned(), job.fingerprint()),
+    ]);
+    if let Some(inputs) = reading.inputs().and_then(|inputs| inputs.to_text()) {
+        metadata.insert(INPUTS.to_owned(), inputs);
+    }
+    metadata
 }
 
 /// One writer a partition, side by side. The first failure drops the others.
@@ -163,20 +180,6 @@ fn cast_batch(
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-/// What the store or the log said.
-fn store_error(error: TableError) -> RunnerError {
-    let hint = match &error {
-        TableError::Conflict { .. } => "run it again, one run at a time",
-        TableError::Other { .. } => {
-            "check that the target's `location` (or `--location`) is a folder that can be \
-             written to and has room"
-        }
-    };
-    RunnerError::new(ErrorKind::Store, error.to_string())
-        .with_source(error)
-        .with_hint(hint)
 }
 
 #[cfg(test)]

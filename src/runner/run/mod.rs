@@ -28,6 +28,8 @@ pub struct RunContext {
     pub threads: usize,
     /// Stop at the first failure.
     pub fail_fast: bool,
+    /// Rebuild every table, whatever has changed (`--full-refresh`).
+    pub full_refresh: bool,
     /// Turns true when the user interrupts: running queries are dropped, nothing is committed.
     pub cancelled: watch::Receiver<bool>,
 }

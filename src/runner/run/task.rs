@@ -1,5 +1,6 @@
 //! One task: a model or seed is built, a test is run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,13 +9,14 @@ use super::{RunObserver, Status, data_test, unit_test};
 use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
 use crate::runner::engine::Engine;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::materialization::{CommitGate, Job, materialization};
+use crate::runner::materialization::{CommitGate, Job, materialization, seed_checksum};
 
 /// What every task of a run needs.
 pub(super) struct Runner {
     pub(super) engine: Engine,
     pub(super) dag: Arc<Dag>,
     pub(super) run_id: String,
+    pub(super) full_refresh: bool,
     pub(super) observer: Arc<dyn RunObserver>,
 }
 
@@ -87,6 +89,8 @@ impl Runner {
             stores: self.engine.stores().clone(),
             run_id: self.run_id.clone(),
             gate,
+            definition: definition(&self.dag, node).await?,
+            full_refresh: node.config.full_refresh.unwrap_or(self.full_refresh),
             progress: Arc::new(move |rows| observer.progress(&shown, rows)),
         };
         let kind = match &node.kind {
@@ -117,6 +121,35 @@ fn placed(error: RunnerError, node: &Node) -> RunnerError {
         (None, _, Some(start)) => error.with_location(start),
         _ => error,
     }
+}
+
+/// All that decides the rows of `node` beside the data: its SQL and that of the views it
+/// reads, or a seed's text and how it is read.
+async fn definition(dag: &Dag, node: &Node) -> Result<String> {
+    let mut parts = vec![node.compiled.sql.clone()];
+    if let Some(checksum) = seed_checksum(node).await? {
+        let config = &node.config;
+        let read = format!("{:?} {:?}", config.column_types, config.delimiter);
+        parts.extend([checksum, read]);
+    }
+    let mut open: Vec<_> = node.depends_on.iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        let Some(above) = dag.node(id).filter(|n| is_query(n) && seen.insert(&*n.id))
+        else {
+            continue;
+        };
+        open.extend(&above.depends_on);
+    }
+    let views = dag.nodes.iter().filter(|n| seen.contains(&*n.id));
+    parts.extend(views.map(|view| view.compiled.sql.clone()));
+    Ok(parts.join("\0"))
+}
+
+/// Whether readers of `node` run its SQL.
+fn is_query(node: &Node) -> bool {
+    let query = [Materialized::View, Materialized::Ephemeral];
+    matches!(node.kind, NodeKind::Model) && query.contains(&node.config.materialized)
 }
 
 /// Whether the rows of a model are those another model could not take.

@@ -64,6 +64,7 @@ impl Workers {
                 engine,
                 dag: schedule.dag,
                 run_id: context.run_id.clone(),
+                full_refresh: context.full_refresh,
                 observer,
             }),
             context,

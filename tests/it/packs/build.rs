@@ -31,6 +31,7 @@ pub(crate) struct Build {
     threads: usize,
     tests: bool,
     memory_limit: Option<usize>,
+    folder: Option<PathBuf>,
 }
 
 /// A finished build; its tables live as long as it does.
@@ -38,7 +39,8 @@ pub(crate) struct Build {
 pub(crate) struct Built {
     engine: Engine,
     dag: Arc<Dag>,
-    _folder: TempDir,
+    messages: Vec<(String, String)>,
+    _folder: Option<TempDir>,
 }
 
 impl Build {
@@ -51,6 +53,7 @@ impl Build {
             threads: 4,
             tests: false,
             memory_limit: None,
+            folder: None,
         }
     }
 
@@ -76,6 +79,12 @@ impl Build {
         self
     }
 
+    /// Builds in this folder, on top of what earlier builds left there.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// Runs data tests and unit tests too; all must pass.
     pub(crate) fn with_tests(mut self) -> Self {
         self.tests = true;
@@ -91,17 +100,18 @@ impl Build {
 
     /// The build, or all errors with their causes as one text.
     pub(crate) async fn try_run(self) -> Result<Built, String> {
-        let folder = tempfile::tempdir().unwrap();
-        copy(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"),
-            folder.path(),
-        );
+        let own = self.folder.is_none().then(|| tempfile::tempdir().unwrap());
+        let folder = match (&self.folder, &own) {
+            (Some(folder), _) => folder.as_path(),
+            (None, own) => own.as_ref().unwrap().path(),
+        };
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"), folder);
         if let Some(mapping) = &self.mapping {
-            fs::copy(mapping, folder.path().join("seeds/referrer_mapping.csv")).unwrap();
+            fs::copy(mapping, folder.join("seeds/referrer_mapping.csv")).unwrap();
         }
         let options = LoadOptions {
-            project_dir: folder.path().to_owned(),
-            current_dir: folder.path().to_owned(),
+            project_dir: folder.to_owned(),
+            current_dir: folder.to_owned(),
             vars: self.vars.clone(),
             threads: Some(self.threads),
             ..LoadOptions::default()
@@ -116,15 +126,21 @@ impl Build {
         let dag = compile(project, &CompileOptions::default(), &engine).await;
         let dag = Arc::new(dag.map_err(|e| chain(&e))?);
         engine.register(&dag).map_err(|e| chain(&e))?;
-        self.execute(&dag, &engine).await?;
+        let messages = self.execute(&dag, &engine).await?;
         Ok(Built {
             engine,
             dag,
-            _folder: folder,
+            messages,
+            _folder: own,
         })
     }
 
-    async fn execute(&self, dag: &Arc<Dag>, engine: &Engine) -> Result<(), String> {
+    /// Runs the graph; what was said of each node.
+    async fn execute(
+        &self,
+        dag: &Arc<Dag>,
+        engine: &Engine,
+    ) -> Result<Vec<(String, String)>, String> {
         let mut selection = Selection::default();
         if !self.tests {
             selection.exclude = vec![
@@ -139,6 +155,7 @@ impl Build {
             started_at: DateTime::UNIX_EPOCH,
             threads: self.threads,
             fail_fast: false,
+            full_refresh: false,
             cancelled,
         };
         let schedule = schedule.map_err(|e| chain(&e))?;
@@ -154,11 +171,14 @@ impl Build {
             .iter()
             .filter(|r| !matches!(r.status, Status::Success | Status::Pass));
         let errors: Vec<_> = failed.map(describe).collect();
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors.join("\n"))
+        if !errors.is_empty() {
+            return Err(errors.join("\n"));
         }
+        let said = results.results.iter().map(|r| {
+            let message = r.message.clone().unwrap_or_default();
+            (r.node.name.clone(), message)
+        });
+        Ok(said.collect())
     }
 }
 
@@ -166,6 +186,11 @@ impl Built {
     /// Where the project's SQL runs.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What was said of each node, in the order in which they ended.
+    pub(crate) fn messages(&self) -> &[(String, String)] {
+        &self.messages
     }
 
     /// All rows of a model.

@@ -21,16 +21,7 @@ pub(crate) enum Shape {
 
 /// A folder of Parquet files with the rows of `query` over the golden `pages`.
 pub(crate) async fn golden(query: &str, shape: Shape) -> TempDir {
-    let context = SessionContext::new();
-    let pages = super::fixture("golden/pages.parquet");
-    let pages = pages.to_str().unwrap();
-    context
-        .register_parquet("pages", pages, ParquetReadOptions::default())
-        .await
-        .unwrap();
-    let rows = context.sql(query).await.unwrap();
-    let batches = rows.collect().await.unwrap();
-    let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let rows = golden_rows(query).await;
     let folder = tempfile::tempdir().unwrap();
     let files = match shape {
         Shape::OneFile => vec![rows],
@@ -40,6 +31,20 @@ pub(crate) async fn golden(query: &str, shape: Shape) -> TempDir {
         write(&folder.path().join(format!("part-{number}.parquet")), rows);
     }
     folder
+}
+
+/// The rows of `query` over the golden `pages`.
+pub(crate) async fn golden_rows(query: &str) -> RecordBatch {
+    let context = SessionContext::new();
+    let pages = super::fixture("golden/pages.parquet");
+    let pages = pages.to_str().unwrap();
+    context
+        .register_parquet("pages", pages, ParquetReadOptions::default())
+        .await
+        .unwrap();
+    let rows = context.sql(query).await.unwrap();
+    let batches = rows.collect().await.unwrap();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
 fn dealt(rows: &RecordBatch, files: usize) -> Vec<RecordBatch> {
@@ -53,7 +58,7 @@ fn dealt(rows: &RecordBatch, files: usize) -> Vec<RecordBatch> {
         .collect()
 }
 
-fn write(path: &Path, rows: &RecordBatch) {
+pub(crate) fn write(path: &Path, rows: &RecordBatch) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, rows.schema(), None).unwrap();

@@ -1,0 +1,80 @@
+//! `history` and `vacuum`.
+
+use chrono::SecondsFormat;
+
+use datafusion_sessionize::runner::compile::Selection;
+use datafusion_sessionize::runner::engine::{Commit, has_table};
+use datafusion_sessionize::runner::error::Result;
+
+use super::{show, usage};
+use crate::cli::args::{HistoryArguments, VacuumArguments};
+use crate::cli::context::Context;
+use crate::cli::exit::Exit;
+use crate::cli::progress::{bytes, count};
+use crate::cli::values;
+
+/// Prints the commits of one table.
+pub(crate) fn history(context: &Context, arguments: &HistoryArguments) -> Result<Exit> {
+    let commits = context.block_on(async {
+        let workspace = context.workspace("history", false).await?;
+        let node = show::find(&workspace.dag, &arguments.model)?;
+        workspace.engine.history(&node, arguments.limit).await
+    })?;
+    if commits.is_empty() {
+        let message = format!("`{}` has not been built yet", arguments.model);
+        return Err(usage(message).with_hint("build it with `sessionize build`"));
+    }
+    let lines: Vec<String> = commits.iter().map(line).collect();
+    context.printer.result(&lines.join("\n"));
+    Ok(Exit::Ok)
+}
+
+fn line(commit: &Commit) -> String {
+    let at = commit
+        .at
+        .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    format!(
+        "{:>6}  {}  {}  {} in, {} out, {}{}",
+        commit.version,
+        at.unwrap_or_else(|| "unknown time".to_owned()),
+        commit.operation,
+        count(commit.files.0 as u64, "file"),
+        commit.files.1,
+        count(commit.rows, "row"),
+        commit
+            .run_id
+            .as_ref()
+            .map(|id| format!("  run {id}"))
+            .unwrap_or_default()
+    )
+}
+
+/// Removes what the selected tables no longer need.
+pub(crate) fn vacuum(context: &Context, arguments: &VacuumArguments) -> Result<Exit> {
+    let retain = values::age(&arguments.retain)?;
+    context.block_on(async {
+        let workspace = context.workspace("vacuum", false).await?;
+        let nodes = workspace
+            .dag
+            .select(&Selection::from(&arguments.selection))?;
+        for node in nodes.iter().filter(|n| has_table(n)) {
+            let vacuum = workspace.engine.vacuum(node, retain, arguments.dry_run);
+            let vacuumed = vacuum.await?;
+            if vacuumed.files.is_empty() {
+                continue;
+            }
+            let verb = if arguments.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            };
+            context.printer.result(&format!(
+                "{}: {verb} {} ({})",
+                node.name,
+                count(vacuumed.files.len() as u64, "file"),
+                bytes(vacuumed.bytes)
+            ));
+        }
+        Ok(Exit::Ok)
+    })
+}

@@ -1,0 +1,188 @@
+//! A set of keys, and the SQL function that asks whether a key is in it.
+//!
+//! Keys are kept as hashes. Two keys of one hash are recomputed together: never wrong, and
+//! at most a little more work.
+
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+/// Bytes a key takes: a hash table of 64 bits a key is at most seven eighths and at least
+/// seven sixteenths full.
+const BYTES_A_KEY: usize = 20;
+
+/// Keys of one or several columns. It grows while changed rows are read and is asked while
+/// rows are recomputed.
+#[derive(Debug)]
+pub(super) struct KeySet {
+    types: Vec<DataType>,
+    keys: RwLock<Keys>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    hashes: HashSet<u64>,
+    reservation: MemoryReservation,
+}
+
+impl KeySet {
+    /// An empty set of keys of these types, charged to `pool`.
+    pub(super) fn new(types: Vec<DataType>, pool: &Arc<dyn MemoryPool>) -> Self {
+        let reservation = MemoryConsumer::new("keys to recompute").register(pool);
+        Self {
+            types,
+            keys: RwLock::new(Keys {
+                hashes: HashSet::new(),
+                reservation,
+            }),
+        }
+    }
+
+    /// Another set of keys like these, empty.
+    pub(super) fn empty(&self, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self::new(self.types.clone(), pool)
+    }
+
+    /// Adds the keys of some rows, a column a part of the key.
+    pub(super) fn add(&self, columns: &[ArrayRef], rows: usize) -> Result<()> {
+        let hashes = self.hashes(columns, rows)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.hashes.extend(hashes);
+        let size = keys.hashes.capacity() * BYTES_A_KEY;
+        keys.reservation.try_resize(size)
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.hashes.len()
+    }
+
+    fn contains(&self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
+        let hashes = self.hashes(columns, rows)?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let found = hashes.iter().map(|hash| keys.hashes.contains(hash));
+        Ok(BooleanArray::from_iter(found.map(Some)))
+    }
+
+    /// One hash a row; a null is a value like any other.
+    fn hashes(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+        let columns = columns
+            .iter()
+            .zip(&self.types)
+            .map(|(column, to)| match column.data_type() == to {
+                true => Ok(Arc::clone(column)),
+                false => cast(column, to),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut hashes = vec![0; rows];
+        create_hashes(&columns, &RandomState::with_seed(0), &mut hashes)?;
+        Ok(hashes)
+    }
+
+    /// `key is in the set`, as a predicate.
+    pub(super) fn predicate(self: &Arc<Self>, key: &[Expr]) -> Expr {
+        let function = InKeySet {
+            set: Arc::clone(self),
+            signature: Signature::any(key.len(), Volatility::Immutable),
+        };
+        ScalarUDF::new_from_impl(function).call(key.to_vec())
+    }
+}
+
+/// The SQL function. It is built per set and never registered: no user can call it.
+#[derive(Debug)]
+struct InKeySet {
+    set: Arc<KeySet>,
+    signature: Signature,
+}
+
+impl PartialEq for InKeySet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.set, &other.set)
+    }
+}
+
+impl Eq for InKeySet {}
+
+impl Hash for InKeySet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.set).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for InKeySet {
+    fn name(&self) -> &'static str {
+        "is_to_be_recomputed"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let columns = args
+            .args
+            .iter()
+            .map(|arg| arg.to_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        let found = self.set.contains(&columns, rows)?;
+        Ok(ColumnarValue::Array(Arc::new(found)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{DictionaryArray, Int64Array, StringArray};
+    use datafusion::arrow::datatypes::Int32Type;
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
+
+    use super::*;
+
+    fn pool() -> Arc<dyn MemoryPool> {
+        Arc::new(UnboundedMemoryPool::default())
+    }
+
+    #[test]
+    fn keys_are_found_whatever_type_they_come_in() {
+        let set = KeySet::new(vec![DataType::Utf8, DataType::Int64], &pool());
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        set.add(&[texts, Arc::clone(&numbers)], 2).unwrap();
+        let dictionary: DictionaryArray<Int32Type> =
+            [Some("a"), None].into_iter().collect();
+        let dictionary: ArrayRef = Arc::new(dictionary);
+        let found = set
+            .contains(&[Arc::clone(&dictionary), numbers], 2)
+            .unwrap();
+        assert_eq!(found, BooleanArray::from(vec![true, true]));
+        let others: ArrayRef = Arc::new(Int64Array::from(vec![2, 1]));
+        let found = set.contains(&[dictionary, others], 2).unwrap();
+        assert_eq!(found, BooleanArray::from(vec![false, false]));
+    }
+
+    #[test]
+    fn memory_is_charged_and_bounded() {
+        let small: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(64));
+        let set = KeySet::new(vec![DataType::Int64], &small);
+        let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1_000));
+        let error = set.add(&[keys], 1_000).unwrap_err().to_string();
+        assert!(error.contains("keys to recompute"), "{error}");
+    }
+}

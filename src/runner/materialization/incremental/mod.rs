@@ -1,0 +1,316 @@
+//! `incremental`: a committed table that is brought up to date, and always equals what a
+//! full refresh over the same input would give.
+//!
+//! ```text
+//! inputs of the last commit ─┐
+//!                            ├─► nothing new: nothing is written
+//! inputs now ────────────────┤
+//!                            ├─► new rows ─► keys they belong to ─► rows of those keys,
+//!                            │               recomputed ─► what differs is committed
+//!                            └─► anything else: the table is rebuilt, and the run says why
+//! ```
+//!
+//! The unit of recomputation is a key: `recompute_by` (default: `unique_key`) names columns
+//! of the model by which it can be taken apart (see `lineage`).
+
+mod apply;
+mod changes;
+mod key_set;
+mod lineage;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::common::Column;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+use super::reading::{Difference, Inputs, Leaf, Reading, difference};
+use super::{
+    Built, Job, Materialization, execution_error, no_op, store_error, table, unchanged,
+};
+use crate::catalog::{FileTable, Origin, committed};
+use crate::runner::compile::Materialized;
+use crate::runner::error::Result;
+use crate::table::{Table, TableVersion, committed_schema};
+use apply::Update;
+use changes::{Changed, Search, key_types, used_columns};
+use key_set::KeySet;
+use lineage::{Reason, Separated, separate};
+
+/// A committed table, updated by key.
+#[derive(Debug)]
+pub(super) struct Incremental;
+
+#[async_trait]
+impl Materialization for Incremental {
+    fn kind(&self) -> Materialized {
+        Materialized::Incremental
+    }
+
+    fn word(&self) -> &'static str {
+        "incremental"
+    }
+
+    async fn build(&self, job: &Job) -> Result<Built> {
+        let base = job.table.open().await.map_err(store_error)?;
+        let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+        let Some(base) = base else {
+            return table::replace(job, None, &reading).await;
+        };
+        if job.full_refresh {
+            return table::replace(job, Some(&base), &reading).await;
+        }
+        if unchanged(job, &base, &reading) {
+            return Ok(no_op());
+        }
+        let reason = match prepare(job, &base, &reading).await? {
+            Ok(prepared) => return prepared.run(job, &base, &reading).await,
+            Err(reason) => reason,
+        };
+        let built = table::replace(job, Some(&base), &reading).await?;
+        Ok(Built {
+            message: Some(format!("rebuilt in full: {reason}")),
+            ..built
+        })
+    }
+}
+
+/// An update that can be made by key.
+struct Prepared {
+    keys: Arc<KeySet>,
+    key: Vec<Column>,
+    separated: Separated,
+    changed: BTreeMap<String, Changed>,
+    state: SessionState,
+}
+
+/// Finds out whether and how the table can be updated by key.
+async fn prepare(
+    job: &Job,
+    base: &TableVersion,
+    reading: &Reading,
+) -> Result<std::result::Result<Prepared, Reason>> {
+    let (state, plan) = job.rows.clone().into_parts();
+    let state = late_materializing(&state);
+    if let Err(reason) = same_definition(job, base, reading, &plan) {
+        return Ok(Err(reason));
+    }
+    let changed = match changed_leaves(job, base, reading).await? {
+        Ok(changed) => changed,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let key = match key_columns(job, &plan) {
+        Ok(key) => key,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let pool = &state.runtime_env().memory_pool;
+    let types = key_types(&plan, &key).map_err(execution_error)?;
+    let keys = Arc::new(KeySet::new(types, pool));
+    let separated = match separate(&plan, &key, &keys, pool) {
+        Ok(separated) => separated,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    for location in changed.keys() {
+        let read = reading.leaves.iter().filter(|l| &l.location == location);
+        let restricted = &separated.restricted;
+        let by_key = restricted.iter().filter(|r| &r.leaf.location == location);
+        if read.count() != by_key.count() {
+            let reason = format!("`{}` has changed and has no such key", short(location));
+            return Ok(Err(reason));
+        }
+    }
+    Ok(Ok(Prepared {
+        keys,
+        key,
+        separated,
+        changed,
+        state,
+    }))
+}
+
+impl Prepared {
+    async fn run(
+        self,
+        job: &Job,
+        base: &TableVersion,
+        reading: &Reading,
+    ) -> Result<Built> {
+        let plan = job.rows.logical_plan();
+        let used = used_columns(&self.state, plan).map_err(execution_error)?;
+        let search = Search {
+            state: &self.state,
+            pool: &self.state.runtime_env().memory_pool,
+            changed: &self.changed,
+            used: &used,
+        };
+        search
+            .fill(&self.keys, &self.separated.restricted)
+            .await
+            .map_err(execution_error)?;
+        let new_files = self.changed.values().any(|c| c.old.is_none());
+        if self.keys.len() == 0 && !new_files {
+            return Ok(no_op());
+        }
+        let update = Update {
+            job,
+            base,
+            context: SessionContext::new_with_state(self.state),
+            keys: Arc::clone(&self.keys),
+            key: self.key,
+            plan: self.separated.plan,
+        };
+        let applied = update.apply(table::metadata(job, reading)).await?;
+        Ok(Built {
+            rows: Some(applied.came),
+            bytes: Some(applied.bytes),
+            message: Some(format!(
+                "updated by key: {} keys, {} rows in, {} rows out",
+                self.keys.len(),
+                applied.came,
+                applied.went
+            )),
+        })
+    }
+}
+
+/// The state with late materialization on: a few keys are picked out of many rows.
+fn late_materializing(state: &SessionState) -> SessionState {
+    let mut state = state.clone();
+    let parquet = &mut state.config_mut().options_mut().execution.parquet;
+    parquet.pushdown_filters = true;
+    state
+}
+
+/// Whether the table was built by this very definition.
+fn same_definition(
+    job: &Job,
+    base: &TableVersion,
+    reading: &Reading,
+    plan: &LogicalPlan,
+) -> std::result::Result<(), Reason> {
+    if let Some(reason) = &reading.unsteady {
+        return Err(reason.clone());
+    }
+    if base.metadata.get(super::reading::FINGERPRINT) != Some(&job.fingerprint()) {
+        return Err("its SQL or a variable has changed".to_owned());
+    }
+    let schema = Arc::new(plan.schema().as_arrow().clone());
+    match committed_schema(&schema) {
+        Ok(schema) if schema == base.schema => Ok(()),
+        _ => Err("its columns have changed".to_owned()),
+    }
+}
+
+/// The leaves whose rows are not those of the last commit.
+async fn changed_leaves(
+    job: &Job,
+    base: &TableVersion,
+    reading: &Reading,
+) -> Result<std::result::Result<BTreeMap<String, Changed>, Reason>> {
+    let (Some(before), Some(now)) =
+        (Inputs::of_metadata(&base.metadata), reading.inputs())
+    else {
+        return Ok(Err("its last run did not say what it read".to_owned()));
+    };
+    let mut changed = BTreeMap::new();
+    for leaf in &reading.leaves {
+        let location = &leaf.location;
+        let Some(now) = now.0.get(location) else {
+            continue;
+        };
+        let found = match difference(before.0.get(location), now) {
+            Difference::None => continue,
+            Difference::Unknown(reason) => {
+                return Ok(Err(format!("{reason} (`{}`)", short(location))));
+            }
+            Difference::NewFiles(paths) => Changed {
+                new: leaf.table.only(|f| paths.contains(&f.location.to_string())),
+                old: None,
+            },
+            Difference::NewVersion(version) => {
+                match since_version(job, leaf, version).await? {
+                    Ok(Some(changed)) => changed,
+                    Ok(None) => continue,
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+        };
+        changed.insert(location.clone(), found);
+    }
+    if before
+        .0
+        .keys()
+        .any(|location| !now.0.contains_key(location))
+    {
+        return Ok(Err("it no longer reads all that it read".to_owned()));
+    }
+    Ok(Ok(changed))
+}
+
+/// The files in which a committed table differs from `version` of it.
+async fn since_version(
+    job: &Job,
+    leaf: &Leaf,
+    version: u64,
+) -> Result<std::result::Result<Option<Changed>, Reason>> {
+    let Origin::Version(url, _) = leaf.table.origin() else {
+        return Ok(Err("a lake has no versions".to_owned()));
+    };
+    let table = Table::new(url.clone(), job.table.stores().clone());
+    let lost = || format!("version {version} of `{}` is gone", short(&leaf.location));
+    let Ok(Some(old)) = table.open_version(version).await else {
+        return Ok(Err(lost()));
+    };
+    let provider = committed(table.stores(), &old).map_err(execution_error)?;
+    let Some(old) = provider.downcast_ref::<FileTable>() else {
+        return Ok(Err(lost()));
+    };
+    if old.arrow_schema() != leaf.table.arrow_schema() {
+        let name = short(&leaf.location);
+        return Ok(Err(format!("the columns of `{name}` have changed")));
+    }
+    let before: Vec<_> = old.files().map(|f| f.location.clone()).collect();
+    let now: Vec<_> = leaf.table.files().map(|f| f.location.clone()).collect();
+    let new = leaf
+        .table
+        .only(|f| before.binary_search(&f.location).is_err());
+    let old = old.only(|f| now.binary_search(&f.location).is_err());
+    if new.files().next().is_none() && old.files().next().is_none() {
+        return Ok(Ok(None));
+    }
+    Ok(Ok(Some(Changed {
+        new,
+        old: Some(old),
+    })))
+}
+
+/// The output columns that `recompute_by`, or else `unique_key`, names.
+fn key_columns(
+    job: &Job,
+    plan: &LogicalPlan,
+) -> std::result::Result<Vec<Column>, Reason> {
+    let config = &job.node.config;
+    let names = match config.recompute_by.is_empty() {
+        true => &config.unique_key,
+        false => &config.recompute_by,
+    };
+    if names.is_empty() {
+        return Err("neither `recompute_by` nor `unique_key` is configured".to_owned());
+    }
+    let schema = plan.schema();
+    let column = |name: &String| {
+        let found = (0..schema.fields().len()).find(|i| schema.field(*i).name() == name);
+        let found = found.map(|i| Column::from(schema.qualified_field(i)));
+        found.ok_or_else(|| format!("its key `{name}` is no column of it"))
+    };
+    names.iter().map(column).collect()
+}
+
+/// The last part of a location, as messages name it.
+fn short(location: &str) -> &str {
+    let location = location.trim_end_matches('/');
+    location.rsplit('/').next().unwrap_or(location)
+}

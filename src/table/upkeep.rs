@@ -1,0 +1,129 @@
+//! What a table needs beside reading and committing: its history, and the removal of files
+//! that no version needs any more.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use deltalake::DeltaTable;
+use deltalake::logstore::LogStoreRef;
+use deltalake::operations::vacuum::VacuumMode;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use serde_json::Value;
+
+use super::log::{actions, commit_info, log_store};
+use super::{Table, TableError, place};
+
+/// One commit of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The version it made.
+    pub version: u64,
+    /// When, as its writer said.
+    pub at: Option<DateTime<Utc>>,
+    /// What was done, in the log's words (`WRITE`, `VACUUM END`, …).
+    pub operation: String,
+    /// The run that made it; `None` for other writers.
+    pub run_id: Option<String>,
+    /// Files that came and files that went.
+    pub files: (usize, usize),
+    /// Rows in the files that came, where the log says.
+    pub rows: u64,
+}
+
+/// What a vacuum removed, or would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Files, relative to the table's folder, sorted.
+    pub files: Vec<String>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The newest `limit` commits, newest first; none if there is no table.
+pub(super) async fn history(
+    table: &Table,
+    limit: usize,
+) -> Result<Vec<Commit>, TableError> {
+    let (log, _) = log_store(table)?;
+    let Some(newest) = table.open().await?.map(|v| v.version) else {
+        return Ok(Vec::new());
+    };
+    let mut commits = Vec::new();
+    for version in (0..=newest).rev().take(limit) {
+        let entry = log.read_commit_entry(version).await.map_err(|e| {
+            TableError::caused(table.url(), format!("cannot read version {version}"), e)
+        })?;
+        // entries older than the last checkpoint may have been removed
+        let Some(entry) = entry else { break };
+        commits.push(commit(version, &entry));
+    }
+    Ok(commits)
+}
+
+fn commit(version: u64, entry: &[u8]) -> Commit {
+    let actions: Vec<Value> = actions(entry).collect();
+    let added = || actions.iter().filter_map(|a| a.get("add"));
+    let removed = actions.iter().filter(|a| a.get("remove").is_some());
+    let rows = added().filter_map(|add| {
+        let statistics: Value = serde_json::from_str(add.get("stats")?.as_str()?).ok()?;
+        statistics.get("numRecords")?.as_u64()
+    });
+    let info = commit_info(entry).unwrap_or_default();
+    let at = info["timestamp"].as_i64();
+    Commit {
+        version,
+        at: at.and_then(DateTime::from_timestamp_millis),
+        operation: info["operation"].as_str().unwrap_or("unknown").to_owned(),
+        run_id: info["sessionize"]["run_id"].as_str().map(str::to_owned),
+        files: (added().count(), removed.count()),
+        rows: rows.sum(),
+    }
+}
+
+/// Removes files that no version younger than `retain` needs: those that were replaced, and
+/// those that a killed run left behind. Nothing is removed if `dry_run`.
+pub(super) async fn vacuum(
+    table: &Table,
+    retain: TimeDelta,
+    dry_run: bool,
+) -> Result<Vacuumed, TableError> {
+    let url = table.url();
+    let failed = |e| TableError::caused(url, "cannot vacuum", e);
+    if table.open().await?.is_none() {
+        return Ok(Vacuumed::default());
+    }
+    let find = |dry_run: bool, log: LogStoreRef| async move {
+        let mut found = DeltaTable::new(log);
+        found.load().await?;
+        let vacuum = found
+            .vacuum()
+            .with_mode(VacuumMode::Full)
+            .with_retention_period(retain)
+            .with_enforce_retention_duration(false)
+            .with_dry_run(dry_run);
+        Ok::<_, deltalake::DeltaTableError>(vacuum.await?.1.files_deleted)
+    };
+    let mut files = find(true, log_store(table)?.0).await.map_err(failed)?;
+    let bytes = size_of(table, &files).await?;
+    if !dry_run && !files.is_empty() {
+        files = find(false, log_store(table)?.0).await.map_err(failed)?;
+    }
+    files.sort();
+    Ok(Vacuumed { files, bytes })
+}
+
+async fn size_of(table: &Table, files: &[String]) -> Result<u64, TableError> {
+    let (store, folder) = place(table)?;
+    let paths: Vec<_> = files
+        .iter()
+        .map(|file| file.split('/').fold(folder.clone(), |p, part| p.join(part)))
+        .collect();
+    let sizes = futures::stream::iter(paths.into_iter().map(Ok::<_, TableError>))
+        .try_fold(0, |sum, path| {
+            let store = &store;
+            async move {
+                // a file that is gone by now has no size
+                Ok(sum + store.head(&path).await.map_or(0, |meta| meta.size))
+            }
+        });
+    sizes.await
+}
