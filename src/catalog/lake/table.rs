@@ -33,6 +33,10 @@ use crate::store::Stores;
 
 /// What a [`FileTable`] is a reading of.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "runner"),
+    expect(dead_code, reason = "the runner alone asks where rows come from")
+)]
 pub(crate) enum Origin {
     /// The files found at a location.
     Lake(Url),
@@ -43,6 +47,10 @@ pub(crate) enum Origin {
 /// A fixed list of files as one table.
 #[derive(Debug, Clone)]
 pub(crate) struct FileTable {
+    #[cfg_attr(
+        not(feature = "runner"),
+        expect(dead_code, reason = "the runner alone asks where rows come from")
+    )]
     origin: Origin,
     store: Arc<dyn ObjectStore>,
     root: ObjectStoreUrl,

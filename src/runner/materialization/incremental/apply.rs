@@ -73,7 +73,7 @@ impl Update<'_> {
         };
         let mut fresh = writer()?;
         let mut gone = Gone::new(&self.context);
-        let difference = self.difference().await.map_err(execution_error)?;
+        let difference = self.difference().map_err(execution_error)?;
         let came = self.split(difference, &mut fresh, &mut gone).await?;
         let went = gone.rows();
         let mut kept = writer()?;
@@ -93,7 +93,7 @@ impl Update<'_> {
     }
 
     /// Rows that came or went, and how often.
-    async fn difference(&self) -> Result<DataFrame> {
+    fn difference(&self) -> Result<DataFrame> {
         let fields = self.base.schema.fields();
         let old = committed(self.job.table.stores(), self.base)?;
         let old = self.scan(provider_as_source(old))?;

@@ -67,7 +67,7 @@ impl Materialization for Incremental {
             return Ok(no_op());
         }
         let reason = match prepare(job, &base, &reading).await? {
-            Ok(prepared) => return prepared.run(job, &base, &reading).await,
+            Ok(prepared) => return Box::pin(prepared.run(job, &base, &reading)).await,
             Err(reason) => reason,
         };
         let built = table::replace(job, Some(&base), &reading).await?;
