@@ -104,6 +104,13 @@ impl SessionState {
         Ok(reason)
     }
 
+    /// As before a key's first event; the buffer is kept.
+    pub(crate) fn reset(&mut self) {
+        self.previous = None;
+        self.number = 0;
+        self.event_number = 0;
+    }
+
     /// 1, 2, 3, … within the key; 0 before the first event.
     pub(crate) fn number(&self) -> i64 {
         self.number

@@ -4,17 +4,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Int64Array, Int64Builder, StringBuilder, make_array,
-};
+use datafusion::arrow::array::{ArrayRef, Int64Array};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::PartitionEvaluator;
 
 use super::arguments::BoundArguments;
+use super::output::{CachedId, Writer, as_timestamps};
 use super::text::TextColumn;
 use super::window::Kind;
-use crate::boundary::{EventColumns, SessionState, StableId, StartReason};
+use crate::boundary::{EventColumns, SessionState};
 
 /// One partition's run through one function.
 #[derive(Debug)]
@@ -87,37 +86,17 @@ impl PartitionEvaluator for SessionizeEvaluator {
         if self.kind == Kind::SessionEnd {
             return self.session_ends(&columns, num_rows);
         }
-        let keys = key_column(self.kind, values)?;
-        let mut output = Output::new(self.kind, num_rows);
+        let mut column = Writer::try_new(self.kind, values.first(), num_rows)?;
         for row in 0..num_rows {
             match columns.event(row)? {
-                None => output.append_null(),
+                None => column.append_null(),
                 Some(event) => {
                     let reason = self.state.push(&bound.rules, &event)?;
-                    match &mut output {
-                        Output::Number(builder) if self.kind == Kind::SessionNumber => {
-                            builder.append_value(self.state.number());
-                        }
-                        Output::Number(builder) if self.kind == Kind::SessionStart => {
-                            builder.append_value(self.state.start());
-                        }
-                        Output::Number(builder) => {
-                            builder.append_value(self.state.event_number());
-                        }
-                        Output::Flag(builder) => builder.append_value(reason.is_some()),
-                        Output::Text(builder) => match keys {
-                            Some(keys) => builder.append_value(
-                                self.id.get(keys.get(row), self.state.number()),
-                            ),
-                            None => {
-                                builder.append_option(reason.map(StartReason::as_str))
-                            }
-                        },
-                    }
+                    column.append(row, &self.state, reason, &mut self.id);
                 }
             }
         }
-        output.finish(&bound.time_type, self.kind)
+        column.finish(&bound.time_type)
     }
 
     fn evaluate(
@@ -171,76 +150,6 @@ fn key_column(kind: Kind, values: &[ArrayRef]) -> Result<Option<TextColumn<'_>>>
         Some(key) if kind.has_key() => TextColumn::try_new(key).map(Some),
         _ => Ok(None),
     }
-}
-
-/// The id of the session at hand, hashed once a session.
-#[derive(Debug, Default)]
-struct CachedId {
-    hasher: StableId,
-    key: Option<String>,
-    number: i64,
-    id: String,
-}
-
-impl CachedId {
-    fn get(&mut self, key: Option<&str>, number: i64) -> &str {
-        if self.number != number || self.key.as_deref() != key {
-            self.number = number;
-            self.key = key.map(str::to_string);
-            self.hasher.part(key);
-            self.hasher.part(Some(&number.to_string()));
-            self.id.clear();
-            self.id.push_str(self.hasher.finish());
-        }
-        &self.id
-    }
-}
-
-/// The column being written.
-enum Output {
-    Number(Int64Builder),
-    Flag(BooleanBuilder),
-    Text(StringBuilder),
-}
-
-impl Output {
-    fn new(kind: Kind, rows: usize) -> Self {
-        match kind {
-            Kind::IsSessionStart => Self::Flag(BooleanBuilder::with_capacity(rows)),
-            Kind::SessionId => {
-                Self::Text(StringBuilder::with_capacity(rows, rows.saturating_mul(32)))
-            }
-            Kind::SessionStartReason => {
-                Self::Text(StringBuilder::with_capacity(rows, rows))
-            }
-            _ => Self::Number(Int64Builder::with_capacity(rows)),
-        }
-    }
-
-    fn append_null(&mut self) {
-        match self {
-            Self::Number(builder) => builder.append_null(),
-            Self::Flag(builder) => builder.append_null(),
-            Self::Text(builder) => builder.append_null(),
-        }
-    }
-
-    fn finish(self, time_type: &DataType, kind: Kind) -> Result<ArrayRef> {
-        match self {
-            Self::Number(mut builder) if kind == Kind::SessionStart => {
-                as_timestamps(&builder.finish(), time_type)
-            }
-            Self::Number(mut builder) => Ok(Arc::new(builder.finish())),
-            Self::Flag(mut builder) => Ok(Arc::new(builder.finish())),
-            Self::Text(mut builder) => Ok(Arc::new(builder.finish())),
-        }
-    }
-}
-
-/// Ticks as timestamps of any unit and zone.
-fn as_timestamps(ticks: &Int64Array, time_type: &DataType) -> Result<ArrayRef> {
-    let data = ticks.to_data().into_builder();
-    Ok(make_array(data.data_type(time_type.clone()).build()?))
 }
 
 fn timestamp(ticks: Option<i64>, time_type: &DataType) -> Result<ScalarValue> {

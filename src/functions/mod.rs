@@ -7,6 +7,8 @@ mod docs;
 mod evaluator;
 mod is_session_start;
 mod named_arguments;
+mod output;
+mod physical;
 mod scalar;
 mod session_end;
 mod session_event_number;
@@ -31,6 +33,10 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 pub use docs::functions_markdown;
 pub use named_arguments::resolve_named_arguments;
+
+pub(crate) use output::{CachedId, Writer};
+pub(crate) use physical::SessionCall;
+pub(crate) use window::Kind;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     [

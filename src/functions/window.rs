@@ -98,6 +98,10 @@ impl SessionizeFunction {
         }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn bound(&self, args: &PartitionEvaluatorArgs<'_>) -> Result<Arc<BoundArguments>> {
         let expressions = args.input_exprs();
         let mut cached = self.bound.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,21 @@
+//! Settings of the extension, among DataFusion's own.
+
+use datafusion::common::config::ConfigExtension;
+use datafusion::common::extensions_options;
+
+extensions_options! {
+    /// Settings under the prefix `sessionize`; `SET sessionize.enable_operator = false`
+    /// in SQL, once a context has them (`with_sessionize` adds them).
+    pub struct SessionizeOptions {
+        /// Run this crate's window functions on `SessionizeExec` where a plan allows it,
+        /// and not on DataFusion's window operator. Rows are the same either way.
+        pub enable_operator: bool, default = true
+
+        /// Also run windows on `SessionizeExec` that hold nothing but `row_number()`.
+        pub row_number: bool, default = false
+    }
+}
+
+impl ConfigExtension for SessionizeOptions {
+    const PREFIX: &'static str = "sessionize";
+}

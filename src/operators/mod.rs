@@ -1,0 +1,5 @@
+//! Physical operators, a folder each.
+
+mod sessionize;
+
+pub(crate) use sessionize::SessionizeExec;

@@ -1,0 +1,5 @@
+//! Rules over physical plans.
+
+mod use_sessionize;
+
+pub(crate) use use_sessionize::UseSessionize;
