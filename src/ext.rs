@@ -1,12 +1,16 @@
 //! One call installs the extension on DataFusion's own types.
 
+use std::sync::Arc;
+
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 
+use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
+use crate::optimizer::UseSessionize;
 
 /// Installs everything of this crate that queries need.
 ///
@@ -18,19 +22,20 @@ use crate::functions::{resolve_named_arguments, scalar_functions, window_functio
 /// assert!(context.state().window_functions().contains_key("session_number"));
 /// ```
 pub trait SessionizeExt: Sized {
-    /// Adds all functions. Functions of the same name are replaced.
+    /// Adds all functions, the settings `sessionize.…` ([`SessionizeOptions`]) and the rule
+    /// that runs the window functions on this crate's own operator. Functions of the same
+    /// name are replaced; settings that are there already are kept.
     #[must_use]
     fn with_sessionize(self) -> Self;
 }
 
 impl SessionizeExt for SessionContext {
     fn with_sessionize(self) -> Self {
-        for function in window_functions() {
-            self.register_udwf(function.as_ref().clone());
-        }
-        for function in scalar_functions() {
-            self.register_udf(function.as_ref().clone());
-        }
+        let state = SessionStateBuilder::new_from_existing(self.state())
+            .with_session_id(self.session_id())
+            .with_sessionize()
+            .build();
+        *self.state_ref().write() = state;
         self
     }
 }
@@ -41,7 +46,11 @@ impl SessionizeExt for SessionStateBuilder {
         windows.extend(window_functions());
         let scalars = self.scalar_functions().get_or_insert_default();
         scalars.extend(scalar_functions());
-        self
+        let options = self.config().get_or_insert_default().options_mut();
+        if options.extensions.get::<SessionizeOptions>().is_none() {
+            options.extensions.insert(SessionizeOptions::default());
+        }
+        self.with_physical_optimizer_rule(Arc::new(UseSessionize))
     }
 }
 

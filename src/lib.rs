@@ -15,8 +15,11 @@
 
 mod boundary;
 mod catalog;
+mod config;
 mod ext;
 pub mod functions;
+mod operators;
+mod optimizer;
 mod store;
 mod timestamp;
 
@@ -30,5 +33,6 @@ mod table;
 pub use catalog::{
     CatalogEntry, EventLakeOptions, LakeColumn, ProjectCatalog, event_lake,
 };
+pub use config::SessionizeOptions;
 pub use ext::{SessionizeExt, SessionizeSqlExt};
 pub use store::Stores;

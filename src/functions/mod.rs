@@ -36,7 +36,6 @@ pub use named_arguments::resolve_named_arguments;
 
 pub(crate) use output::{CachedId, Writer};
 pub(crate) use physical::SessionCall;
-pub(crate) use window::Kind;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     [

@@ -135,7 +135,10 @@ impl CachedId {
 }
 
 /// Ticks as timestamps of any unit and zone.
-pub(super) fn as_timestamps(ticks: &Int64Array, time_type: &DataType) -> Result<ArrayRef> {
+pub(super) fn as_timestamps(
+    ticks: &Int64Array,
+    time_type: &DataType,
+) -> Result<ArrayRef> {
     let data = ticks.to_data().into_builder();
     Ok(make_array(data.data_type(time_type.clone()).build()?))
 }

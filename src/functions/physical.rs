@@ -38,7 +38,11 @@ impl SessionCall {
             kind,
             bound: Arc::new(bound),
             evaluated: arguments::evaluated(has_key, arguments),
-            rule: arguments.iter().skip(usize::from(has_key)).cloned().collect(),
+            rule: arguments
+                .iter()
+                .skip(usize::from(has_key))
+                .cloned()
+                .collect(),
         }))
     }
 

@@ -10,17 +10,20 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::functions_window::row_number::RowNumber;
+use datafusion::physical_expr::OrderingRequirements;
 use datafusion::physical_expr::window::StandardWindowExpr;
-use datafusion::physical_expr::{Distribution, OrderingRequirements};
-use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::execution_plan::{
+    CardinalityEffect, ChildrenPropertiesMode,
+};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PhysicalExpr,
-    PlanProperties, RecordBatchStream, SendableRecordBatchStream, WindowExpr,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements,
+    InputOrderMode, PhysicalExpr, PlanProperties, RecordBatchStream,
+    ReplaceChildrenOptions, SendableRecordBatchStream, WindowExpr,
 };
 use futures::{Stream, StreamExt};
 
@@ -139,20 +142,21 @@ impl ExecutionPlan for SessionizeExec {
         self.standard.required_input_ordering()
     }
 
-    fn required_input_distribution(&self) -> Vec<Distribution> {
-        self.standard.required_input_distribution()
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.standard.input_distribution_requirements()
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
     }
 
-    fn with_new_children(
+    fn replace_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let standard: Arc<dyn ExecutionPlan> = Arc::clone(&self.standard) as _;
-        let standard = standard.with_new_children(children)?;
+        let standard = standard.replace_children(children, options)?;
         let Some(standard) = standard.downcast_ref::<BoundedWindowAggExec>() else {
             return internal_err!("a window plan became another with new children");
         };
@@ -162,6 +166,14 @@ impl ExecutionPlan for SessionizeExec {
         }
     }
 
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mode = ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions::new(mode))
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -169,8 +181,7 @@ impl ExecutionPlan for SessionizeExec {
     ) -> Result<SendableRecordBatchStream> {
         let input = self.standard.input().execute(partition, context)?;
         let keys = self.first().map(|e| e.partition_by().to_vec());
-        let counter =
-            |name| MetricBuilder::new(&self.metrics).counter(name, partition);
+        let counter = |name| MetricBuilder::new(&self.metrics).counter(name, partition);
         Ok(Box::pin(SessionizeStream {
             schema: self.schema(),
             input,

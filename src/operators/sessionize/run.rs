@@ -177,5 +177,7 @@ fn evaluate(
 ) -> Result<Vec<ArrayRef>> {
     let rows = batch.num_rows();
     let values = expressions.iter();
-    values.map(|e| e.evaluate(batch)?.into_array(rows)).collect()
+    values
+        .map(|e| e.evaluate(batch)?.into_array(rows))
+        .collect()
 }

@@ -11,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::EngineOptions;
 use super::memory::{self, Shares};
+use crate::config::SessionizeOptions;
 use crate::ext::SessionizeExt;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
@@ -47,7 +48,11 @@ fn config(options: &EngineOptions) -> SessionConfig {
         .set_bool(
             "datafusion.execution.parquet.schema_force_view_types",
             false,
-        );
+        )
+        .with_option_extension(SessionizeOptions {
+            row_number: true,
+            ..SessionizeOptions::default()
+        });
     let Some(shares) = shares(options) else {
         return config.with_target_partitions(partitions);
     };
