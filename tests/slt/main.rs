@@ -1,5 +1,6 @@
-//! Runs every `.slt` file below `tests/slt` on a fresh context each. `--complete` as an
-//! argument writes the results into the files instead; then read them.
+//! Runs every `.slt` file below `tests/slt` on a fresh context each, once with this crate's
+//! operator and once on DataFusion's. `--complete` as an argument writes the results into
+//! the files instead; then read them.
 
 #![expect(
     clippy::print_stdout,
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion_sessionize::{SessionizeExt, SessionizeSqlExt};
+use datafusion_sessionize::{SessionizeExt, SessionizeOptions, SessionizeSqlExt};
 use sqllogictest::{
     AsyncDB, DBOutput, DefaultColumnType, Runner, default_column_validator,
     default_normalizer, default_validator,
@@ -23,8 +24,12 @@ use sqllogictest::{
 struct Database(SessionContext);
 
 impl Database {
-    fn new() -> Self {
-        let config = SessionConfig::new().with_target_partitions(4);
+    fn new(enable_operator: bool) -> Self {
+        let mut options = SessionizeOptions::default();
+        options.enable_operator = enable_operator;
+        let config = SessionConfig::new()
+            .with_target_partitions(4)
+            .with_option_extension(options);
         Self(SessionContext::new_with_config(config).with_sessionize())
     }
 }
@@ -91,7 +96,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 async fn run(path: &Path, complete: bool) -> std::result::Result<(), String> {
-    let mut runner = Runner::new(|| async { Ok(Database::new()) });
+    let mut runner = Runner::new(|| async { Ok(Database::new(true)) });
     if complete {
         let updated = runner.update_test_file(
             path,
@@ -102,8 +107,15 @@ async fn run(path: &Path, complete: bool) -> std::result::Result<(), String> {
         );
         return updated.await.map_err(|error| error.to_string());
     }
-    let outcome = runner.run_file_async(path).await;
-    outcome.map_err(|error| error.display(false).to_string())
+    for operator in [true, false] {
+        let mut runner = Runner::new(move || async move { Ok(Database::new(operator)) });
+        let outcome = runner.run_file_async(path).await;
+        outcome.map_err(|error| {
+            let error = error.display(false);
+            format!("sessionize.enable_operator = {operator}: {error}")
+        })?;
+    }
+    Ok(())
 }
 
 #[tokio::main]
