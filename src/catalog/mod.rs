@@ -10,7 +10,9 @@ use datafusion::catalog::TableProvider;
 
 pub use lake::event_lake;
 #[cfg(feature = "runner")]
-pub(crate) use lake::{FileTable, Origin, committed, first_unreadable};
+pub(crate) use lake::{
+    FileTable, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
+};
 pub use project::ProjectCatalog;
 
 /// Where the files of an event lake are and how they are read.

@@ -283,9 +283,9 @@ pub(crate) struct VacuumArguments {
 /// Where rows go.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutputArguments {
-    /// Form of the rows
-    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
-    pub(crate) format: RowFormat,
+    /// Form of the rows (default: what the ending of `--output` says, else a table)
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<RowFormat>,
     /// Write to this file, complete or not at all
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -35,7 +35,7 @@ pub(crate) async fn write(
 ) -> Result<()> {
     let Some(path) = &arguments.output else {
         let mut out = BufWriter::new(Printer::stdout());
-        let written = match copy(stream, arguments.format, &mut out).await {
+        let written = match copy(stream, format_of(arguments), &mut out).await {
             Ok(_) => out.flush().map_err(Failure::from),
             Err(failure) => Err(failure),
         };
@@ -48,7 +48,7 @@ pub(crate) async fn write(
     };
     let absolute = context.absolute(path);
     let mut file = Replacement::create(&absolute).map_err(|e| cannot_write(path, e))?;
-    let rows = match copy(stream, arguments.format, file.writer()).await {
+    let rows = match copy(stream, format_of(arguments), file.writer()).await {
         Ok(rows) => rows,
         Err(Failure::Write(e)) => return Err(cannot_write(path, e)),
         Err(Failure::Query(e)) => return Err(e),
@@ -61,9 +61,23 @@ pub(crate) async fn write(
     Ok(())
 }
 
+/// The form that was asked for, or that the file's ending tells of.
+fn format_of(arguments: &OutputArguments) -> RowFormat {
+    let ending = arguments.output.as_ref().and_then(|path| path.extension());
+    let ending = ending.and_then(|ending| ending.to_str());
+    let told = match ending.map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => RowFormat::Csv,
+        Some("json") => RowFormat::Json,
+        Some("ndjson" | "jsonl") => RowFormat::Ndjson,
+        Some("parquet" | "pq") => RowFormat::Parquet,
+        _ => RowFormat::Table,
+    };
+    arguments.format.unwrap_or(told)
+}
+
 /// Refuses what cannot be printed, before anything runs.
 pub(crate) fn check(arguments: &OutputArguments) -> Result<()> {
-    let binary = arguments.format == RowFormat::Parquet;
+    let binary = format_of(arguments) == RowFormat::Parquet;
     if binary && arguments.output.is_none() && Printer::to_terminal() {
         let message = "`--format parquet` cannot be printed on a terminal";
         return Err(RunnerError::new(ErrorKind::Usage, message)
@@ -120,7 +134,51 @@ fn unwritable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fai
     Failure::Query(error)
 }
 
+/// Writes all rows; a failure of `out` is told from one of the format.
 async fn copy<W: Write + Send>(
+    stream: SendableRecordBatchStream,
+    format: RowFormat,
+    out: W,
+) -> Result<u64, Failure> {
+    let mut out = Watched { out, failed: None };
+    let copied = copy_rows(stream, format, &mut out).await;
+    match (copied, out.failed) {
+        // some writers wrap the error of the place they write to in one of their own
+        (Err(_), Some(kind)) => Err(Failure::Write(kind.into())),
+        (copied, _) => copied,
+    }
+}
+
+/// Remembers what went wrong.
+struct Watched<W> {
+    out: W,
+    failed: Option<io::ErrorKind>,
+}
+
+impl<W> Watched<W> {
+    fn noting<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.failed = Some(error.kind());
+        }
+        result
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.noting(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.noting(flushed)
+    }
+}
+
+async fn copy_rows<W: Write + Send>(
     mut stream: SendableRecordBatchStream,
     format: RowFormat,
     mut out: W,

@@ -3,17 +3,22 @@
 use serde_json::{Map, Value};
 
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
+use datafusion_sessionize::runner::project::yaml_value;
 
 use super::progress::count;
 
 /// The variables of `--vars`: a mapping, as YAML or JSON.
 pub(crate) fn vars(text: &str) -> Result<Map<String, Value>> {
     let hint = "write a mapping, for example `--vars '{name: value}'`";
-    let value: Value = serde_saphyr::from_str(text).map_err(|e| {
-        let message = format!("`--vars` is neither YAML nor JSON: {text}");
-        RunnerError::new(ErrorKind::Usage, message)
-            .with_source(e)
-            .with_hint(hint)
+    let value = yaml_value("--vars", text).map_err(|e| {
+        let why = e.message().trim_start_matches("not valid YAML: ");
+        let message = format!("`--vars` is neither YAML nor JSON: {why}");
+        let kind = ErrorKind::Usage;
+        let error = RunnerError::new(kind, message).with_hint(hint);
+        match e.location() {
+            Some(place) => error.with_location(place.clone()),
+            None => error,
+        }
     })?;
     match value {
         Value::Object(map) => Ok(map),
@@ -122,6 +127,11 @@ mod tests {
         let both = serde_json::json!({"a": 1, "b": ["x"]});
         assert_eq!(vars_of("{a: 1, b: [x]}"), Ok(both.clone()));
         assert_eq!(vars_of(r#"{"a": 1, "b": ["x"]}"#), Ok(both));
+        let texts = json!({"a": "007", "b": "99999999999999999999999999"});
+        assert_eq!(
+            vars_of("{a: 007, b: 99999999999999999999999999}"),
+            Ok(texts)
+        );
         let message =
             "`--vars` must be a mapping of names to values, found a list of 2 items";
         assert_eq!(vars_of("[1, 2]"), Err(message.to_owned()));

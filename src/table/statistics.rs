@@ -79,7 +79,7 @@ fn json_value(value: &ScalarValue) -> Option<Value> {
         }
         // The format keeps milliseconds, rounded down; readers know.
         ScalarValue::TimestampMicrosecond(Some(ticks), _) => {
-            let time = DateTime::from_timestamp_micros(ticks.div_euclid(1_000) * 1_000)?;
+            let time = DateTime::from_timestamp_millis(ticks.div_euclid(1_000))?;
             let text = time.format("%Y-%m-%dT%H:%M:%S%.3fZ");
             Some(json!(text.to_string()))
         }

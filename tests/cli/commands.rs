@@ -153,6 +153,59 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn a_reader_of_rows_that_goes_away_is_no_error() {
+    let project = Project::small();
+    for format in ["csv", "json", "ndjson", "parquet", "table"] {
+        let sql = "select * from generate_series(1, 100000)";
+        let mut child = project
+            .command(&["query", sql, "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+        assert_eq!(output.status.code(), Some(0), "{format}");
+    }
+}
+
+#[test]
+fn the_ending_of_a_file_tells_the_form_of_its_rows() {
+    let project = Project::small();
+    let query = |more: &[&str]| {
+        let arguments = [&["query", "-q", "select 1 as a, 'x' as b"], more].concat();
+        let output = project.run(&arguments);
+        assert!(output.starts_with("exit: 0"), "{output}");
+    };
+    let text = |name: &str| std::fs::read_to_string(project.path(name)).expect("a file");
+    query(&["--output", "rows.csv"]);
+    assert_eq!(text("rows.csv"), "a,b\n1,x\n");
+    query(&["--output", "rows.jsonl"]);
+    assert_eq!(text("rows.jsonl"), "{\"a\":1,\"b\":\"x\"}\n");
+    query(&["--output", "rows.json", "--format", "csv"]);
+    assert_eq!(text("rows.json"), "a,b\n1,x\n");
+    query(&["--output", "rows.txt"]);
+    assert!(text("rows.txt").starts_with("+--"));
+}
+
+#[test]
+fn sql_comes_from_the_standard_input() {
+    let project = Project::small();
+    let mut child = project
+        .command(&["query", "-f", "-", "--format", "csv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"select 7 as n").expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n7\n");
+}
+
+#[test]
 fn a_selection_brings_the_seeds_it_reads_once() {
     let project = Project::small();
     let build = |select: &str| {

@@ -353,12 +353,11 @@ fn vars_that_are_no_yaml() {
     exit: 2
     --- stdout
     --- stderr
-    error: `--vars` is neither YAML nor JSON: {lowest: [1
-    `-> error: line 1 column 10: unclosed bracket '['
-         --> <input>:1:10
-          |
-        1 | {lowest: [1
-          |          ^ unclosed bracket '['
+    error: `--vars` is neither YAML nor JSON: unclosed bracket '['
+     ,-[--vars:1:10]
+     1 | {lowest: [1
+     :          ^
+     `----
     hint: write a mapping, for example `--vars '{name: value}'`
     "#);
 }

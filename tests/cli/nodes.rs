@@ -347,6 +347,22 @@ fn clean() {
 }
 
 #[test]
+fn clean_keeps_tables() {
+    let project = Project::small().with(
+        "profiles.yml",
+        "shop:\n  target: dev\n  outputs:\n    dev: {type: sessionize, location: target/deep/tables}\n",
+    );
+    let built = project.run(&["build", "-q", "-s", "+totals"]);
+    assert!(built.starts_with("exit: 0"), "{built}");
+    let removed = "removed `target`, but the tables in `target/deep/tables`";
+    let cleaned = project.run(&["clean"]);
+    assert!(cleaned.contains(removed), "{cleaned}");
+    assert!(!project.path("target/manifest.json").exists());
+    let shown = project.run(&["show", "totals"]);
+    assert!(shown.starts_with("exit: 0"), "{shown}");
+}
+
+#[test]
 fn json_lines() {
     let text = Project::small().run(&["build", "--log-format", "json", "-s", "+totals"]);
     let (_, text) = text.split_once("--- stdout\n").expect("both streams");

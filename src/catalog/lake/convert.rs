@@ -24,6 +24,9 @@ use datafusion::physical_plan::PhysicalExpr;
 use super::types::plain;
 use crate::timestamp::{convert, per_second};
 
+/// What follows a column's name where one of its values does not fit.
+pub(crate) const UNREADABLE_COLUMN: &str = "cannot be read";
+
 /// Rewrites expressions over the lake's columns into expressions over one file's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LakeAdapterFactory {
@@ -255,7 +258,7 @@ impl PhysicalExpr for LakeCast {
         let array = self.input.evaluate(batch)?.into_array(batch.num_rows())?;
         let column = self.field.name();
         let values = values(&array, self.field.data_type())
-            .map_err(|e| e.context(format!("column `{column}` cannot be read")))?;
+            .map_err(|e| e.context(format!("column `{column}` {UNREADABLE_COLUMN}")))?;
         Ok(ColumnarValue::Array(values))
     }
 

@@ -31,6 +31,8 @@ use url::Url;
 
 use super::EventLakeOptions;
 use crate::store::Stores;
+#[cfg(feature = "runner")]
+pub(crate) use convert::UNREADABLE_COLUMN;
 use files::{Format, Listing};
 use schema::Declared;
 pub(crate) use table::FileTable;

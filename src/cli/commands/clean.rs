@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use datafusion_sessionize::Stores;
 use datafusion_sessionize::runner::error::Result;
 
 use super::usage;
@@ -10,7 +11,8 @@ use crate::cli::artifacts::cannot_write;
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 
-/// Removes the target folder and the `clean-targets`, all of them below the project.
+/// Removes the target folder and the `clean-targets`, all of them below the project, but
+/// never the tables: they are results, and an export or a history may be nowhere else.
 pub(crate) fn run(context: &Context, arguments: &CleanArguments) -> Result<Exit> {
     let project = context.load()?;
     let mut folders = vec![project.target_path.clone()];
@@ -26,19 +28,53 @@ pub(crate) fn run(context: &Context, arguments: &CleanArguments) -> Result<Exit>
     }
     folders.sort();
     folders.dedup();
+    let tables = tables(&project.target.location);
     for folder in folders.iter().filter(|f| f.symlink_metadata().is_ok()) {
         let shown = folder
             .strip_prefix(&project.root)
             .unwrap_or(folder)
             .display();
+        let kept = tables
+            .as_ref()
+            .filter(|t| t.starts_with(folder) && t.exists());
+        let but = kept.map_or_else(String::new, |kept| {
+            let kept = kept.strip_prefix(&project.root).unwrap_or(kept);
+            format!(", but the tables in `{}`", kept.display())
+        });
         if arguments.dry_run {
-            context.printer.result(&format!("would remove `{shown}`"));
+            let line = format!("would remove `{shown}`{but}");
+            context.printer.result(&line);
             continue;
         }
-        remove(folder).map_err(|e| cannot_write(folder, e))?;
-        context.printer.result(&format!("removed `{shown}`"));
+        let removed = match kept {
+            Some(kept) => remove_around(folder, kept),
+            None => remove(folder),
+        };
+        removed.map_err(|e| cannot_write(folder, e))?;
+        context.printer.result(&format!("removed `{shown}`{but}"));
     }
     Ok(Exit::Ok)
+}
+
+/// The folder of the target's tables, if it is one of this machine.
+fn tables(location: &str) -> Option<PathBuf> {
+    let url = Stores::parse(location, Path::new("/")).ok()?;
+    url.to_file_path().ok().map(|path| normalized(&path))
+}
+
+/// Removes all below `folder` but what is at, or below, `kept`.
+fn remove_around(folder: &Path, kept: &Path) -> std::io::Result<()> {
+    if folder == kept {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        match kept.starts_with(&path) {
+            true => remove_around(&path, kept)?,
+            false => remove(&path)?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes a folder or a file; of a link only the link.

@@ -79,8 +79,13 @@ fn pin(workspace: &Workspace, asked: &str) -> Result<()> {
     workspace.engine.pin(&node, version)
 }
 
+/// The text of a file; `-` is the standard input.
 fn read(context: &Context, file: &Path) -> Result<String> {
-    std::fs::read_to_string(context.absolute(file)).map_err(|e| {
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(context.absolute(file)),
+    };
+    text.map_err(|e| {
         let message = format!("cannot read `{}`", file.display());
         RunnerError::new(ErrorKind::Usage, message).with_source(e)
     })

@@ -85,7 +85,9 @@ impl SessionizeExec {
 
 /// A window's display name without the window, which is shown once.
 fn call_of(name: &str) -> &str {
-    let end = name.find(" PARTITION BY [").or_else(|| name.find(" ORDER BY ["));
+    let end = name
+        .find(" PARTITION BY [")
+        .or_else(|| name.find(" ORDER BY ["));
     end.and_then(|end| name.get(..end)).unwrap_or(name)
 }
 
@@ -113,7 +115,11 @@ impl DisplayAs for SessionizeExec {
         kind: DisplayFormatType,
         f: &mut std::fmt::Formatter<'_>,
     ) -> std::fmt::Result {
-        let names = self.standard.window_expr().iter().map(|e| call_of(e.name()));
+        let names = self
+            .standard
+            .window_expr()
+            .iter()
+            .map(|e| call_of(e.name()));
         let names = names.collect::<Vec<_>>().join(", ");
         match kind {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {

@@ -1,8 +1,11 @@
 //! Errors of SQL, at their place in the model's own file.
 
+use std::collections::BTreeSet;
+
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
 
 use super::spoken;
+use crate::functions::window_functions;
 use crate::runner::compile::{Node, Relation};
 use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
 use crate::runner::materialization::clean_message;
@@ -98,8 +101,9 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
             valid_fields,
         } = &**schema
     {
-        let mut names: Vec<&str> = valid_fields.iter().map(|f| f.name()).collect();
-        names.dedup();
+        let mut seen = BTreeSet::new();
+        let names = valid_fields.iter().map(|f| f.name());
+        let names: Vec<&str> = names.filter(|n| seen.insert(*n)).collect();
         let mut message = format!("there is no column `{}`", field.flat_name());
         if !names.is_empty() {
             message.push_str(&format!("; found {}", listed(&names)));
@@ -112,6 +116,11 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
         return (text.to_owned(), None);
     }
     let message = clean_message(error);
+    if let Some(function) = without_over(&message) {
+        let message = format!("`{function}` is a window function, called without OVER");
+        let hint = format!("write `{function}(…) OVER (PARTITION BY … ORDER BY …)`");
+        return (message, Some(hint));
+    }
     if let Some((message, hint)) = message.split_once("Did you mean") {
         let name = hint.trim().trim_end_matches('?').trim_matches('\'');
         let message = message.trim().trim_end_matches('.').to_owned();
@@ -137,6 +146,17 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
         return (format!("there is no table `{table}`"), hint);
     }
     (message, None)
+}
+
+/// The window function in ``Invalid function 'session_id'``.
+fn without_over(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Invalid function '")?;
+    let (name, _) = rest.split_once('\'')?;
+    let known = window_functions();
+    known
+        .iter()
+        .any(|f| f.name() == name)
+        .then(|| name.to_owned())
 }
 
 /// The notes added to `error` on its way, the outermost first.
@@ -244,6 +264,7 @@ fn place_at(sql: &str, offset: usize, name: &str) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ext::SessionizeExt;
     use datafusion::prelude::SessionContext;
 
     #[test]
@@ -266,6 +287,19 @@ mod tests {
         let (message, hint) = describe(first(&error), &[]);
         assert_eq!(message, "there is no column `user_ix`; found `user_id`");
         assert_eq!(hint.as_deref(), Some("did you mean `user_id`?"));
+    }
+
+    #[tokio::test]
+    async fn a_window_function_without_its_window_is_told_so() {
+        let context = SessionContext::new().with_sessionize();
+        let sql = "select session_number(t) from (select now() as t) as e";
+        let error = super::super::sql::plan(&context, sql, false)
+            .await
+            .unwrap_err();
+        let (message, hint) = describe(first(&error), &[]);
+        let expected = "`session_number` is a window function, called without OVER";
+        assert_eq!(message, expected);
+        assert!(hint.is_some_and(|h| h.contains("OVER (PARTITION BY")));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 
 use super::Engine;
-use crate::catalog::first_unreadable;
+use crate::catalog::{UNREADABLE_COLUMN, first_unreadable};
 use crate::runner::compile::{Dag, Node, NodeKind, ResolvedSource};
 use crate::runner::error::RunnerError;
 
@@ -22,7 +22,9 @@ impl Engine {
         dag: &Dag,
         node: &Node,
     ) -> RunnerError {
-        if !is_of_parquet(&error) || error.message().starts_with("the file `") {
+        let of_value = error.message().contains(UNREADABLE_COLUMN);
+        let named = error.message().starts_with("the file `");
+        if named || !(of_value || is_of_parquet(&error)) {
             return error;
         }
         for source in sources(dag, node) {

@@ -107,7 +107,8 @@ fn column(csv: &CsvTable, index: usize) -> Vec<Option<&str>> {
         .collect()
 }
 
-/// The first of dbt's types that every value has; text for a column of nulls.
+/// The first of dbt's types that every value has; text for a column of nulls, and for
+/// whole numbers that neither type of number holds exactly.
 fn infer(values: &[Option<&str>]) -> DataType {
     if values.iter().flatten().next().is_none() {
         return DataType::Utf8;
@@ -121,7 +122,19 @@ fn infer(values: &[Option<&str>]) -> DataType {
     ]
     .into_iter()
     .find(|t| values.iter().flatten().all(|v| looks_like(v.trim(), t)))
+    .filter(|t| {
+        let mut values = values.iter().flatten();
+        t != &DataType::Float64 || !values.any(|v| loses_digits(v.trim()))
+    })
     .unwrap_or(DataType::Utf8)
+}
+
+/// Whether `value` is a whole number that a float would round.
+fn loses_digits(value: &str) -> bool {
+    const EXACT: u64 = 1 << 53;
+    let digits = value.trim_start_matches(['+', '-']);
+    let whole = digits.bytes().all(|b| b.is_ascii_digit());
+    whole && digits.parse::<u64>().map_or(true, |n| n > EXACT)
 }
 
 fn looks_like(value: &str, data_type: &DataType) -> bool {
@@ -233,6 +246,18 @@ mod tests {
             "seed `seeds/s.csv`, line 3: `2x` in column `n` is no Int64"
         );
         assert_eq!(error.location().map(|l| l.line), Some(3));
+    }
+
+    #[test]
+    fn whole_numbers_that_a_float_would_round_are_texts() {
+        let types = |text: &str| {
+            let batch = read(text, &[]).unwrap();
+            batch.schema().field(0).data_type().clone()
+        };
+        assert_eq!(types("n\n1\n12345678901234567890123\n"), DataType::Utf8);
+        assert_eq!(types("n\n0.5\n-9007199254740993\n"), DataType::Utf8);
+        assert_eq!(types("n\n0.5\n9007199254740992\n"), DataType::Float64);
+        assert_eq!(types("n\n1\n9007199254740993\n"), DataType::Int64);
     }
 
     #[test]

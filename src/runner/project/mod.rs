@@ -20,6 +20,11 @@ pub use types::{
     SeedFile, SourceTable, Target, TextFile, UnitTest, UnitTestInput, UnitTestRows,
 };
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use crate::runner::error::Result;
 
 /// Reads the project in `options.project_dir`.
@@ -36,6 +41,16 @@ pub fn load(options: &LoadOptions) -> Result<Project> {
     let files = discovery::discover(&root, &file.paths)?;
     let properties = properties::read(&file.name, &files.properties, &files.fixtures)?;
     assemble::Assembly::try_new(&file, &files, properties)?.project(root, target, options)
+}
+
+/// A value written in YAML (and so also in JSON), read as the project's files are: `007`
+/// and `1e3` are texts, as in dbt. `name` stands for the file in errors.
+pub fn yaml_value(name: &str, text: &str) -> Result<Value> {
+    let file = Arc::new(TextFile {
+        path: PathBuf::from(name),
+        text: Arc::from(text),
+    });
+    Ok(yaml::parse(&file)?.json())
 }
 
 #[cfg(test)]
