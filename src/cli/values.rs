@@ -127,7 +127,7 @@ mod tests {
         let both = serde_json::json!({"a": 1, "b": ["x"]});
         assert_eq!(vars_of("{a: 1, b: [x]}"), Ok(both.clone()));
         assert_eq!(vars_of(r#"{"a": 1, "b": ["x"]}"#), Ok(both));
-        let texts = json!({"a": "007", "b": "99999999999999999999999999"});
+        let texts = serde_json::json!({"a": "007", "b": "99999999999999999999999999"});
         assert_eq!(
             vars_of("{a: 007, b: 99999999999999999999999999}"),
             Ok(texts)
