@@ -178,7 +178,7 @@ fn the_ending_of_a_file_tells_the_form_of_its_rows() {
         let output = project.run(&arguments);
         assert!(output.starts_with("exit: 0"), "{output}");
     };
-    let text = |name: &str| read_to_string(project.path(name)).expect("a file");
+    let text = |name: &str| fs::read_to_string(project.path(name)).expect("a file");
     query(&["--output", "rows.csv"]);
     assert_eq!(text("rows.csv"), "a,b\n1,x\n");
     query(&["--output", "rows.jsonl"]);
