@@ -8,7 +8,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{Array, UInt64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::CsvOptions;
@@ -17,6 +16,7 @@ use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use url::Url;
@@ -24,12 +24,12 @@ use url::Url;
 use super::{Built, Job, Materialization, execution_error};
 use crate::runner::compile::{Materialized, Node};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
+use crate::store::Stores;
 
 /// An export.
 #[derive(Debug)]
 pub(super) struct External;
 
-#[async_trait]
 impl Materialization for External {
     fn kind(&self) -> Materialized {
         Materialized::External
@@ -39,16 +39,20 @@ impl Materialization for External {
         "external"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        let rows = match job.location.to_file_path() {
-            Ok(place) if job.location.scheme() == "file" => local(job, &place).await?,
-            _ => remote(job).await?,
-        };
-        (job.progress)(rows);
-        Ok(Built {
-            rows: Some(rows),
-            bytes: None,
-            message: None,
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            let rows = match job.location.to_file_path() {
+                Ok(place) if job.location.scheme() == "file" => {
+                    local(job, &place).await?
+                }
+                _ => remote(job).await?,
+            };
+            (job.progress)(rows);
+            Ok(Built {
+                rows: Some(rows),
+                bytes: None,
+                message: None,
+            })
         })
     }
 }
@@ -205,6 +209,7 @@ async fn write(job: &Job, rows: DataFrame, url: &Url) -> Result<u64> {
     let options = DataFrameWriteOptions::new()
         .with_single_file_output(single)
         .with_partition_by(config.partition_by.clone());
+    let url = Stores::registered(url);
     let target = url.as_str();
     let written = match export_format(&job.node)? {
         "csv" => {

@@ -18,21 +18,21 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::prelude::DataFrame;
+use futures::future::BoxFuture;
 use md5::{Digest, Md5};
 use url::Url;
 
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::error::Result;
 use crate::store::Stores;
-use crate::table::{Table, TableError, TableVersion};
+use crate::table::{Table, TableVersion};
 
 pub use gate::CommitGate;
 
 pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
-pub(crate) use failure::{clean_message, execution_error};
+pub(crate) use failure::{clean_message, execution_error, is_conflict, store_error};
 pub(crate) use seed::{SEED_CHECKSUM, read_seed, seed_checksum};
 
 use reading::{FINGERPRINT, Inputs, Reading};
@@ -93,20 +93,6 @@ fn no_op() -> Built {
     }
 }
 
-/// What the store or the log said.
-fn store_error(error: TableError) -> RunnerError {
-    let hint = match &error {
-        TableError::Conflict { .. } => "run it again, one run at a time",
-        TableError::Other { .. } => {
-            "check that the target's `location` (or `--location`) is a folder that can be \
-             written to and has room"
-        }
-    };
-    RunnerError::new(ErrorKind::Store, error.to_string())
-        .with_source(error)
-        .with_hint(hint)
-}
-
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
@@ -128,7 +114,9 @@ pub struct Built {
 }
 
 /// One way to keep rows.
-#[async_trait]
+///
+/// Its futures are boxed by hand: within `async_trait` the compiler proves anew for every
+/// method that a plan can be sent, which takes seconds each.
 pub trait Materialization: fmt::Debug + Send + Sync {
     /// The configuration that asks for it.
     fn kind(&self) -> Materialized;
@@ -137,7 +125,7 @@ pub trait Materialization: fmt::Debug + Send + Sync {
     fn word(&self) -> &'static str;
 
     /// Keeps the rows of `job`.
-    async fn build(&self, job: &Job) -> Result<Built>;
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>>;
 }
 
 /// Every materialization.
