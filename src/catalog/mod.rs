@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 pub use lake::event_lake;
 #[cfg(feature = "runner")]
 pub(crate) use lake::{FileTable, Origin, committed, first_unreadable};
+pub(crate) use lake::{LakeMemory, event_lake_of};
 pub use project::ProjectCatalog;
 
 /// Where the files of an event lake are and how they are read.

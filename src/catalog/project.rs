@@ -14,9 +14,10 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{CatalogEntry, event_lake};
+use super::{CatalogEntry, LakeMemory, event_lake_of};
 use crate::store::Stores;
 
 tokio::task_local! {
@@ -35,6 +36,7 @@ type Name = (String, String, String);
 pub struct ProjectCatalog {
     entries: Arc<RwLock<HashMap<Name, Slot>>>,
     stores: Stores,
+    memory: LakeMemory,
 }
 
 /// An entry, and what it was opened as.
@@ -50,7 +52,21 @@ impl ProjectCatalog {
         Self {
             entries: Arc::default(),
             stores,
+            memory: LakeMemory::default(),
         }
+    }
+
+    /// The same, remembering what its lakes hold.
+    #[cfg(feature = "runner")]
+    pub(crate) fn with_memory(mut self, memory: LakeMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// What is remembered of its lakes.
+    #[cfg(feature = "runner")]
+    pub(crate) fn memory(&self) -> &LakeMemory {
+        &self.memory
     }
 
     /// Puts `entry` under `catalog.schema.name`, replacing what was there.
@@ -132,8 +148,8 @@ impl View {
             CatalogEntry::View(sql) => self.plan(name, sql).await,
             CatalogEntry::Lake(options) => {
                 let context = SessionContext::from(self.session()?);
-                let stores = &self.project.stores;
-                let open = || event_lake(&context, stores, options);
+                let (stores, memory) = (&self.project.stores, &self.project.memory);
+                let open = || event_lake_of(&context, stores, options, memory);
                 slot.opened.get_or_try_init(open).await.cloned()
             }
             #[cfg(feature = "runner")]
@@ -302,6 +318,25 @@ impl OneSchema {
     }
 }
 
+impl OneSchema {
+    /// Boxed here and not by `async_trait`, under which the compiler proves for seconds
+    /// that all of it can be sent.
+    fn opened<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        Box::pin(async move {
+            if self.default && self.view.own.table_exist(table) {
+                return self.view.own.table(table).await;
+            }
+            match self.find(table)? {
+                Some((name, slot)) => self.view.open(&name, slot).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl SchemaProvider for OneSchema {
     fn table_names(&self) -> Vec<String> {
@@ -315,13 +350,7 @@ impl SchemaProvider for OneSchema {
     }
 
     async fn table(&self, table: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if self.default && self.view.own.table_exist(table) {
-            return self.view.own.table(table).await;
-        }
-        match self.find(table)? {
-            Some((name, slot)) => self.view.open(&name, slot).await.map(Some),
-            None => Ok(None),
-        }
+        self.opened(table).await
     }
 
     async fn table_type(&self, table: &str) -> Result<Option<TableType>> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::datasource::empty::EmptyTable;
+use futures::future::BoxFuture;
 
 use super::{Engine, places};
-use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake};
+use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake_of};
 use crate::runner::compile::{
     Materialized, Node, NodeKind, ResolvedSource, SchemaResolver,
 };
@@ -78,7 +78,8 @@ impl Engine {
         let Some(lake) = self.source_lake(source) else {
             return Err(RunnerError::new(ErrorKind::Source, places::missing(source)));
         };
-        let opened = event_lake(&self.context, &self.stores, lake).await;
+        let memory = self.catalog.memory();
+        let opened = event_lake_of(&self.context, &self.stores, lake, memory).await;
         let opened = opened.map_err(|e| {
             let found = execution_error(e);
             RunnerError::new(ErrorKind::Source, found.message()).with_source(found)
@@ -93,21 +94,20 @@ fn insert(catalog: &ProjectCatalog, node: &Node, entry: CatalogEntry) {
     }
 }
 
-#[async_trait]
 impl SchemaResolver for Engine {
-    async fn source_columns(
-        &self,
-        source: &ResolvedSource,
-    ) -> Result<Vec<(String, String)>> {
-        Ok(columns(&self.source_schema(source).await?))
+    fn source_columns<'a>(
+        &'a self,
+        source: &'a ResolvedSource,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move { Ok(columns(&self.source_schema(source).await?)) })
     }
 
-    async fn node_columns(
-        &self,
-        node: &Node,
-        upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>> {
-        Ok(columns(&self.schema_of(node, upstream).await?))
+    fn node_columns<'a>(
+        &'a self,
+        node: &'a Node,
+        upstream: &'a [Arc<Node>],
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move { Ok(columns(&self.schema_of(node, upstream).await?)) })
     }
 }
 
