@@ -11,7 +11,10 @@
 //! |----------|---------|------|
 //! | `cli`    | yes     | the binary `sessionize`; implies `runner` |
 //! | `runner` | (cli)   | SQL-model projects, committed tables, templates |
-//! | `s3`     | yes     | `s3://` stores |
+//! | `s3`     | yes     | `s3://` stores, AWS profiles |
+//! | `gcs`    | yes     | `gs://` stores |
+//! | `azure`  | yes     | `az://` and `abfss://` stores |
+//! | `http`   | yes     | files of web servers by `https://` and `http://`, read only |
 
 mod boundary;
 mod catalog;

@@ -13,6 +13,7 @@ pub use lake::event_lake;
 pub(crate) use lake::{
     FileTable, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
 };
+pub(crate) use lake::{LakeMemory, event_lake_of};
 pub use project::ProjectCatalog;
 
 /// Where the files of an event lake are and how they are read.

@@ -17,7 +17,7 @@ use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{CatalogEntry, event_lake};
+use super::{CatalogEntry, LakeMemory, event_lake_of};
 use crate::store::Stores;
 
 tokio::task_local! {
@@ -36,6 +36,7 @@ type Name = (String, String, String);
 pub struct ProjectCatalog {
     entries: Arc<RwLock<HashMap<Name, Slot>>>,
     stores: Stores,
+    memory: LakeMemory,
 }
 
 /// An entry, and what it was opened as.
@@ -51,7 +52,21 @@ impl ProjectCatalog {
         Self {
             entries: Arc::default(),
             stores,
+            memory: LakeMemory::default(),
         }
+    }
+
+    /// The same, remembering what its lakes hold.
+    #[cfg(feature = "runner")]
+    pub(crate) fn with_memory(mut self, memory: LakeMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// What is remembered of its lakes.
+    #[cfg(feature = "runner")]
+    pub(crate) fn memory(&self) -> &LakeMemory {
+        &self.memory
     }
 
     /// Puts `entry` under `catalog.schema.name`, replacing what was there.
@@ -133,8 +148,8 @@ impl View {
             CatalogEntry::View(sql) => self.plan(name, sql).await,
             CatalogEntry::Lake(options) => {
                 let context = SessionContext::from(self.session()?);
-                let stores = &self.project.stores;
-                let open = || event_lake(&context, stores, options);
+                let (stores, memory) = (&self.project.stores, &self.project.memory);
+                let open = || event_lake_of(&context, stores, options, memory);
                 slot.opened.get_or_try_init(open).await.cloned()
             }
             #[cfg(feature = "runner")]

@@ -12,6 +12,7 @@ use super::Scheme;
 
 pub(super) const SCHEME: Scheme = Scheme {
     names: &["memory"],
+    read_only: false,
     open,
 };
 

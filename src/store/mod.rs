@@ -2,9 +2,21 @@
 //!
 //! Adding a store is one file here and one line in the list below.
 
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure", feature = "http"))]
+mod failure;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "http")]
+mod http;
 mod local;
 mod location;
 mod memory;
+#[cfg(feature = "s3")]
+mod profile;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure", feature = "http"))]
+mod remote;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -25,6 +37,12 @@ const SCHEMES: &[Scheme] = &[
     memory::SCHEME,
     #[cfg(feature = "s3")]
     s3::SCHEME,
+    #[cfg(feature = "gcs")]
+    gcs::SCHEME,
+    #[cfg(feature = "azure")]
+    azure::SCHEME,
+    #[cfg(feature = "http")]
+    http::SCHEME,
 ];
 
 /// Opens the store of a URL's authority.
@@ -34,6 +52,8 @@ type Open = fn(&Url, &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>>;
 struct Scheme {
     /// The URL schemes it answers to; the first is the one shown to users.
     names: &'static [&'static str],
+    /// Nothing can be written to it.
+    read_only: bool,
     /// How it is opened.
     open: Open,
 }
@@ -76,16 +96,78 @@ impl Stores {
         Ok(store)
     }
 
+    /// Puts `store` in the place of the store of `url`'s scheme and authority, for this and
+    /// every clone: an embedder's own implementation, one that is configured otherwise, or a
+    /// wrapper that counts or limits. What has been opened before keeps the store it has.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use datafusion_sessionize::Stores;
+    /// use object_store::memory::InMemory;
+    ///
+    /// let stores = Stores::default();
+    /// let url = url::Url::parse("s3://lake/").unwrap();
+    /// stores.insert(&url, Arc::new(InMemory::new())).unwrap();
+    /// assert_eq!(stores.get(&url).unwrap().to_string(), "InMemory");
+    /// ```
+    pub fn insert(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Result<()> {
+        scheme_of(url)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.insert(authority(url), store);
+        Ok(())
+    }
+
+    /// Whether nothing can be written at `url`.
+    #[cfg(feature = "runner")]
+    pub(crate) fn read_only(url: &Url) -> bool {
+        scheme_of(url).is_ok_and(|scheme| scheme.read_only)
+    }
+
     /// The name under which DataFusion's registry knows the store of `url`.
     pub(crate) fn root(url: &Url) -> Result<ObjectStoreUrl> {
-        ObjectStoreUrl::parse(authority(url))
+        ObjectStoreUrl::parse(authority(&registered(url)))
+    }
+
+    /// `url` as DataFusion finds its store by it.
+    #[cfg(feature = "runner")]
+    pub(crate) fn registered(url: &Url) -> Url {
+        registered(url)
     }
 }
 
 /// `scheme://authority`.
 fn authority(url: &Url) -> String {
-    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let authority = &url[url::Position::BeforeUsername..url::Position::AfterPort];
     format!("{}://{authority}", url.scheme())
+}
+
+/// `container@account` as one host: DataFusion tells stores apart by host alone.
+fn registered(url: &Url) -> Url {
+    let mut plain = url.clone();
+    if let (false, Some(host)) = (url.username().is_empty(), url.host_str()) {
+        let host = format!("{}.{host}", url.username());
+        if plain.set_host(Some(&host)).is_ok() && plain.set_username("").is_ok() {
+            return plain;
+        }
+        plain = url.clone();
+    }
+    plain
+}
+
+/// What a remote store said in the depth of `error`: one line, and what to check.
+#[cfg(feature = "runner")]
+#[cfg_attr(
+    not(any(feature = "s3", feature = "gcs", feature = "azure", feature = "http")),
+    expect(unused_variables, reason = "this build has no remote store")
+)]
+pub(crate) fn told_by_store(
+    error: &(dyn std::error::Error + 'static),
+) -> Option<(String, String)> {
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure", feature = "http"))]
+    if let Some(failure) = failure::store_failure(error) {
+        return Some((failure.to_string(), failure.hint().to_owned()));
+    }
+    None
 }
 
 fn scheme_of(url: &Url) -> Result<&'static Scheme> {
@@ -103,4 +185,19 @@ fn scheme_of(url: &Url) -> Result<&'static Scheme> {
         );
     };
     Ok(scheme)
+}
+
+#[cfg(all(test, feature = "azure"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_containers_of_one_account_are_two_stores() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let a = url("abfss://a@account.dfs.core.windows.net/t");
+        let b = url("abfss://b@account.dfs.core.windows.net/t");
+        assert_ne!(authority(&a), authority(&b));
+        assert_ne!(Stores::root(&a).unwrap(), Stores::root(&b).unwrap());
+        assert_eq!(registered(&a).path(), "/t");
+    }
 }

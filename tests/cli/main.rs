@@ -11,7 +11,10 @@ mod errors_models;
 mod errors_project;
 #[cfg(unix)]
 mod interrupt;
+mod kills;
 mod nodes;
 mod projects;
 mod rows;
+#[cfg(feature = "s3")]
+mod s3;
 mod support;

@@ -8,6 +8,7 @@
 mod convert;
 mod files;
 mod glob;
+mod known;
 mod schema;
 mod table;
 mod types;
@@ -34,6 +35,8 @@ use crate::store::Stores;
 #[cfg(feature = "runner")]
 pub(crate) use convert::UNREADABLE_COLUMN;
 use files::{Format, Listing};
+use known::KnownLake;
+pub(crate) use known::LakeMemory;
 use schema::Declared;
 pub(crate) use table::FileTable;
 #[cfg(feature = "runner")]
@@ -48,12 +51,22 @@ pub async fn event_lake(
     stores: &Stores,
     options: EventLakeOptions,
 ) -> Result<Arc<dyn TableProvider>> {
+    event_lake_of(context, stores, options, &LakeMemory::default()).await
+}
+
+/// The same; footers of files that are in `memory` are not read again.
+pub(crate) async fn event_lake_of(
+    context: &SessionContext,
+    stores: &Stores,
+    options: EventLakeOptions,
+    memory: &LakeMemory,
+) -> Result<Arc<dyn TableProvider>> {
     let name = if options.name.is_empty() {
         options.location.clone()
     } else {
         options.name.clone()
     };
-    let opened = open(context, stores, &options).await;
+    let opened = open(context, stores, &options, memory).await;
     let table = opened.map_err(|e| e.context(format!("cannot read `{name}`")))?;
     Ok(Arc::new(table))
 }
@@ -62,6 +75,7 @@ async fn open(
     context: &SessionContext,
     stores: &Stores,
     options: &EventLakeOptions,
+    memory: &LakeMemory,
 ) -> Result<FileTable> {
     let location = Stores::parse(&options.location, &options.base)?;
     let store = stores.get(&location)?;
@@ -82,10 +96,25 @@ async fn open(
     if listing.delta {
         return delta(stores, &location, &declared).await;
     }
-    let schemas = schemas(context, &store, &location, &listing).await?;
+    let key = known::key(&location, &declared);
+    let known = match listing.format {
+        Format::Parquet => memory.recall(&key, &listing.files).await,
+        Format::Csv | Format::Json => None,
+    };
+    let schemas = schemas(context, &store, &location, &listing, known.as_deref()).await?;
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let names = shown(&location, &listing.files);
-    let lake = schema::lake(&declared, &names, &schemas, fields, values)?;
+    let mut lake = schema::lake(&declared, &names, &schemas, fields, values)?;
+    if let Some(known) = known {
+        let folded = known.folded.union(&lake.folded);
+        lake.folded = Arc::new(folded.cloned().collect());
+    }
+    if listing.format == Format::Parquet {
+        let columns = &lake.files.fields()[..lake.found];
+        if let Some(found) = KnownLake::of(columns, &lake.folded, &listing.files) {
+            memory.keep(&key, found).await;
+        }
+    }
     let (format, files) = (listing.format, listing.files);
     FileTable::try_new(store, &location, format, files, &schemas, lake)
 }
@@ -166,11 +195,19 @@ async fn schemas(
     store: &Arc<dyn ObjectStore>,
     location: &Url,
     listing: &Listing,
+    known: Option<&KnownLake>,
 ) -> Result<Vec<SchemaRef>> {
     let state = context.state();
     let state = &state;
+    let before = known.and_then(|known| Some((known, known.schema()?)));
+    let before = &before;
     futures::stream::iter(listing.files.iter().cloned())
         .map(|file| async move {
+            if let Some((known, schema)) = before
+                && known.holds(&file)
+            {
+                return Ok(Arc::clone(schema));
+            }
             let format = reader(listing.format, &file.location);
             let files = std::slice::from_ref(&file);
             let schema = format.infer_schema(state, store, files).await;

@@ -25,6 +25,8 @@ pub(super) struct LakeSchema {
     pub(super) folders: Vec<FieldRef>,
     /// A row a file.
     pub(super) values: Vec<Vec<ScalarValue>>,
+    /// How many of the files' columns, the first ones, are in a file.
+    pub(super) found: usize,
     /// Declared columns that are also found under another case.
     pub(super) folded: Arc<BTreeSet<String>>,
 }
@@ -79,7 +81,9 @@ pub(super) fn lake(
         fields.push(absent(column, files, schemas)?);
     }
     cast_folders(declared, &mut folders, &mut values)?;
+    let found = order.len();
     Ok(LakeSchema {
+        found,
         files: Arc::new(Schema::new(fields)),
         folders,
         values,

@@ -19,7 +19,7 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::catalog::{CatalogEntry, ProjectCatalog};
+use crate::catalog::{CatalogEntry, LakeMemory, ProjectCatalog};
 use crate::runner::compile::{
     Dag, Materialized, Node, NodeKind, Relation, SOURCE_CATALOG,
 };
@@ -62,7 +62,17 @@ impl Engine {
     /// An engine for `project`. No table is opened yet.
     pub fn try_new(project: Arc<Project>, options: &EngineOptions) -> Result<Self> {
         let stores = Stores::new(project.env.clone());
-        let engine = Self {
+        Self::with_stores(project, options, stores)
+    }
+
+    /// The same, reading and writing through `stores`: shared with another engine, or with
+    /// stores of the embedder's own ([`Stores::insert`]).
+    pub fn with_stores(
+        project: Arc<Project>,
+        options: &EngineOptions,
+        stores: Stores,
+    ) -> Result<Self> {
+        let mut engine = Self {
             context: session::context(options)?,
             catalog: ProjectCatalog::new(stores.clone()),
             stores,
@@ -70,7 +80,11 @@ impl Engine {
             relations: Arc::default(),
             queries: session::shares(options).map(|shares| shares.queries),
         };
-        engine.open_store(&engine.target_location()?)?;
+        let target = engine.target_location()?;
+        engine.open_store(&target)?;
+        let folder = Self::lake_memory(&target)?;
+        let memory = LakeMemory::kept_in(folder, engine.stores.clone());
+        engine.catalog = engine.catalog.with_memory(memory);
         Ok(engine)
     }
 
@@ -244,7 +258,8 @@ impl Engine {
 
     /// An empty catalog that opens files through the engine's stores.
     pub(crate) fn empty_catalog(&self) -> ProjectCatalog {
-        ProjectCatalog::new(self.stores.clone())
+        let memory = self.catalog.memory().clone();
+        ProjectCatalog::new(self.stores.clone()).with_memory(memory)
     }
 
     fn known_relations(&self) -> Vec<Relation> {

@@ -18,17 +18,25 @@ impl Engine {
     /// The folder of the target's tables.
     pub(super) fn target_location(&self) -> Result<Url> {
         let target = &self.project.target;
-        Stores::parse(&target.location, &self.project.root).map_err(|e| {
+        let parsed = Stores::parse(&target.location, &self.project.root);
+        let url = parsed.map_err(|e| {
             let cause = clean_message(&e);
             let message = format!("`location` of target `{}`: {cause}", target.name);
             RunnerError::new(ErrorKind::Project, message).with_source(e)
-        })
+        })?;
+        let of = format!("`location` of target `{}`", target.name);
+        writable(&url, &of).map(|()| url)
+    }
+
+    /// Where it is kept what the files of large lakes hold.
+    pub(super) fn lake_memory(target: &Url) -> Result<Url> {
+        below(target, &["_lakes"])
     }
 
     /// Makes the store of `url` readable for plans.
     pub(super) fn open_store(&self, url: &Url) -> Result<()> {
         let store = self.stores.get(url).map_err(execution_error)?;
-        let mut root = url.clone();
+        let mut root = Stores::registered(url);
         root.set_path("/");
         self.context.register_object_store(&root, store);
         Ok(())
@@ -57,6 +65,7 @@ impl Engine {
             }
             None => below(&self.target_location()?, &[&export_name(node)?])?,
         };
+        writable(&url, &format!("`location` of model `{}`", node.name))?;
         self.open_store(&url)?;
         Ok(url)
     }
@@ -118,6 +127,16 @@ pub(super) fn missing(source: &ResolvedSource) -> String {
         "source('{}', '{}') has no files: give it an `external_location`",
         source.table.source_name, source.table.name
     )
+}
+
+/// An error if nothing can be written at `url`; `of` is what names it.
+fn writable(url: &Url, of: &str) -> Result<()> {
+    if !Stores::read_only(url) {
+        return Ok(());
+    }
+    let message = format!("{of}: `{url}` can be read only");
+    let hint = "tables are kept in a folder or an object store; see `sessionize debug`";
+    Err(RunnerError::new(ErrorKind::Project, message).with_hint(hint))
 }
 
 /// `base` with folders added; each is one segment, whatever it holds.

@@ -7,7 +7,7 @@ use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 
 use super::{Engine, places};
-use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake};
+use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake_of};
 use crate::runner::compile::{
     Materialized, Node, NodeKind, ResolvedSource, SchemaResolver,
 };
@@ -78,7 +78,8 @@ impl Engine {
         let Some(lake) = self.source_lake(source) else {
             return Err(RunnerError::new(ErrorKind::Source, places::missing(source)));
         };
-        let opened = event_lake(&self.context, &self.stores, lake).await;
+        let memory = self.catalog.memory();
+        let opened = event_lake_of(&self.context, &self.stores, lake, memory).await;
         let opened = opened.map_err(|e| {
             let found = execution_error(e);
             RunnerError::new(ErrorKind::Source, found.message()).with_source(found)

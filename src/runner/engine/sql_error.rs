@@ -9,6 +9,7 @@ use crate::functions::window_functions;
 use crate::runner::compile::{Node, Relation};
 use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
 use crate::runner::materialization::clean_message;
+use crate::store::told_by_store;
 
 /// A place in compiled SQL: line, column, length.
 type Place = (usize, usize, usize);
@@ -114,6 +115,9 @@ fn describe(error: &DataFusionError, relations: &[Relation]) -> (String, Option<
         let text = parser.to_string();
         let text = text.trim_start_matches("sql parser error: ");
         return (text.to_owned(), None);
+    }
+    if let Some((said, hint)) = told_by_store(error) {
+        return (said, Some(hint));
     }
     let message = clean_message(error);
     if let Some(function) = without_over(&message) {

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::catalog::CatalogEntry;
 use crate::runner::compile::{Materialized, Node, NodeKind};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::TableError;
+use crate::runner::materialization::store_error;
 pub use crate::table::{Commit, Vacuumed};
 
 impl Engine {
@@ -62,8 +62,4 @@ fn committed(node: &Node) -> Result<()> {
     let message = format!("`{}` has no committed table", node.name);
     let hint = "tables, incremental models and seeds have one";
     Err(RunnerError::new(ErrorKind::Usage, message).with_hint(hint))
-}
-
-fn store_error(error: TableError) -> RunnerError {
-    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
 }

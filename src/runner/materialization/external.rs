@@ -24,6 +24,7 @@ use url::Url;
 use super::{Built, Job, Materialization, execution_error};
 use crate::runner::compile::{Materialized, Node};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
+use crate::store::Stores;
 
 /// An export.
 #[derive(Debug)]
@@ -208,6 +209,7 @@ async fn write(job: &Job, rows: DataFrame, url: &Url) -> Result<u64> {
     let options = DataFrameWriteOptions::new()
         .with_single_file_output(single)
         .with_partition_by(config.partition_by.clone());
+    let url = Stores::registered(url);
     let target = url.as_str();
     let written = match export_format(&job.node)? {
         "csv" => {

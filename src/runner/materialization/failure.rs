@@ -3,6 +3,8 @@
 use datafusion::common::DataFusionError;
 
 use crate::runner::error::{ErrorKind, RunnerError};
+use crate::store::told_by_store;
+use crate::table::TableError;
 
 /// Phrases DataFusion puts before what happened.
 const NOISE: [&str; 15] = [
@@ -37,6 +39,7 @@ pub(crate) fn clean_message(error: &DataFusionError) -> String {
     }
     text.replace("This feature is not implemented: ", "not supported: ")
         .replace("\ncaused by\n", ": ")
+        .replace("Object Store error: Generic store error: ", "")
         .replace(
             "This issue was likely caused by a bug in DataFusion's code. ",
             "",
@@ -61,6 +64,18 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
         _ => ErrorKind::Execution,
     };
     let exhausted = matches!(root, DataFusionError::ResourcesExhausted(_));
+    if let Some((said, hint)) = told_by_store(&error) {
+        let message = clean_message(&error);
+        // deep inside, another layer may have put its own words around it
+        let message = if message.ends_with(&said) {
+            message
+        } else {
+            said
+        };
+        return RunnerError::new(ErrorKind::Store, message)
+            .with_source(error)
+            .with_hint(hint);
+    }
     let found = RunnerError::new(kind, clean_message(&error)).with_source(error);
     if exhausted {
         return found.with_hint(
@@ -68,6 +83,32 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
         );
     }
     found
+}
+
+/// What the store or the log of a table said.
+pub(crate) fn store_error(error: TableError) -> RunnerError {
+    if let Some((said, hint)) = told_by_store(&error) {
+        return RunnerError::new(ErrorKind::Store, said)
+            .with_source(error)
+            .with_hint(hint);
+    }
+    let hint = match &error {
+        TableError::Conflict { .. } => "run it again, one run at a time",
+        TableError::Other { .. } => {
+            "check that the target's `location` (or `--location`) is a folder that can be \
+             written to and has room"
+        }
+    };
+    RunnerError::new(ErrorKind::Store, error.to_string())
+        .with_source(error)
+        .with_hint(hint)
+}
+
+/// Whether a build failed because another run committed first.
+pub(crate) fn is_conflict(error: &RunnerError) -> bool {
+    let source = std::error::Error::source(error);
+    let found = source.and_then(|e| e.downcast_ref::<TableError>());
+    matches!(found, Some(TableError::Conflict { .. }))
 }
 
 #[cfg(test)]

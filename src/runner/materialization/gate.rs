@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! open ──enter()──► committing     the commit is let through to its end
+//!   │  ◄──reopen()──┘              it was refused: the build starts over
 //!   └────close()──► closed         nothing of the build will ever be seen
 //! ```
 
@@ -14,6 +15,8 @@ enum State {
     #[default]
     Open,
     Committing,
+    /// As before, and the build is no longer wanted once that commit has ended.
+    LastCommitting,
     Closed,
 }
 
@@ -32,16 +35,29 @@ impl CommitGate {
         if *state == State::Closed {
             return Err(RunnerError::new(ErrorKind::Interrupted, "interrupted"));
         }
-        *state = State::Committing;
+        if *state == State::Open {
+            *state = State::Committing;
+        }
         Ok(())
+    }
+
+    /// Goes back before the gate, after a commit that was refused. What is no longer wanted
+    /// finds it closed.
+    pub(crate) fn reopen(&self) {
+        let mut state = self.state();
+        *state = match *state {
+            State::Open | State::Committing => State::Open,
+            State::LastCommitting | State::Closed => State::Closed,
+        };
     }
 
     /// Closes the gate; `false` if the build has passed it.
     pub fn close(&self) -> bool {
         let mut state = self.state();
-        if *state == State::Open {
-            *state = State::Closed;
-        }
+        *state = match *state {
+            State::Open | State::Closed => State::Closed,
+            State::Committing | State::LastCommitting => State::LastCommitting,
+        };
         *state == State::Closed
     }
 
@@ -61,6 +77,17 @@ mod tests {
         assert!(!gate.close());
         let gate = CommitGate::default();
         assert!(gate.clone().close());
+        assert!(gate.enter().is_err());
+    }
+
+    #[test]
+    fn a_refused_commit_starts_over_unless_nobody_wants_it() {
+        let gate = CommitGate::default();
+        assert!(gate.enter().is_ok());
+        gate.reopen();
+        assert!(gate.enter().is_ok());
+        assert!(!gate.close());
+        gate.reopen();
         assert!(gate.enter().is_err());
     }
 }

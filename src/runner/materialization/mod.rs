@@ -24,15 +24,15 @@ use md5::{Digest, Md5};
 use url::Url;
 
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::{ErrorKind, Result, RunnerError};
+use crate::runner::error::Result;
 use crate::store::Stores;
-use crate::table::{Table, TableError, TableVersion};
+use crate::table::{Table, TableVersion};
 
 pub use gate::CommitGate;
 
 pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
-pub(crate) use failure::{clean_message, execution_error};
+pub(crate) use failure::{clean_message, execution_error, is_conflict, store_error};
 pub(crate) use seed::{SEED_CHECKSUM, read_seed, seed_checksum};
 
 use reading::{FINGERPRINT, Inputs, Reading};
@@ -91,20 +91,6 @@ fn no_op() -> Built {
         message: Some("NO-OP: nothing new".to_owned()),
         ..Built::default()
     }
-}
-
-/// What the store or the log said.
-fn store_error(error: TableError) -> RunnerError {
-    let hint = match &error {
-        TableError::Conflict { .. } => "run it again, one run at a time",
-        TableError::Other { .. } => {
-            "check that the target's `location` (or `--location`) is a folder that can be \
-             written to and has room"
-        }
-    };
-    RunnerError::new(ErrorKind::Store, error.to_string())
-        .with_source(error)
-        .with_hint(hint)
 }
 
 impl fmt::Debug for Job {

@@ -2,14 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{RunObserver, Status, data_test, unit_test};
 use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
 use crate::runner::engine::Engine;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::materialization::{CommitGate, Job, materialization, seed_checksum};
+use crate::runner::materialization::{
+    CommitGate, Job, is_conflict, materialization, seed_checksum,
+};
+
+/// How often a build starts over because another run committed first.
+const STARTS_OVER: u32 = 5;
+
+/// The pause before the first such start; doubled each time, and up to half as long again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What every task of a run needs.
 pub(super) struct Runner {
@@ -73,7 +83,41 @@ impl Runner {
         Outcome::failed(placed(error, node))
     }
 
+    /// Builds `node`. If another run commits first, nothing of this build is seen: it starts
+    /// over, on top of what the other has committed.
     async fn build(&self, node: &Arc<Node>, gate: CommitGate) -> Result<Outcome> {
+        for again in 0..STARTS_OVER {
+            let built = Box::pin(self.build_once(node, gate.clone())).await;
+            match built {
+                Err(error) if is_conflict(&error) => {}
+                ended => return ended,
+            }
+            gate.reopen();
+            tokio::time::sleep(pause(again)).await;
+            self.reread(node)?;
+        }
+        let ended = Box::pin(self.build_once(node, gate)).await;
+        ended.map_err(|error| match is_conflict(&error) {
+            true => overtaken(error, node),
+            false => error,
+        })
+    }
+
+    /// Lets all that `node` reads be opened anew: another run may have built that too.
+    fn reread(&self, node: &Node) -> Result<()> {
+        let mut open: Vec<_> = node.depends_on.iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let Some(above) = self.dag.node(id).filter(|_| seen.insert(id)) else {
+                continue;
+            };
+            self.engine.refresh(above)?;
+            open.extend(&above.depends_on);
+        }
+        Ok(())
+    }
+
+    async fn build_once(&self, node: &Arc<Node>, gate: CommitGate) -> Result<Outcome> {
         let table = self.engine.table(node)?;
         let location = match node.config.materialized {
             Materialized::External => self.engine.export_url(node)?,
@@ -112,6 +156,26 @@ impl Runner {
             ..Outcome::new(Status::Success)
         })
     }
+}
+
+/// The pause before a build starts over; random, so that two runs do not meet again.
+fn pause(again: u32) -> Duration {
+    let pause = PAUSE * 2_u32.pow(again);
+    let random = u32::try_from(Uuid::new_v4().as_u128() % 512).unwrap_or_default();
+    pause + pause * random / 1024
+}
+
+/// The error of a build that other runs have overtaken each time.
+fn overtaken(error: RunnerError, node: &Node) -> RunnerError {
+    let message = format!(
+        "`{}`: other runs committed first, {} times in a row; it is as they left it",
+        node.name,
+        STARTS_OVER + 1
+    );
+    let hint = "run it again when the other runs have ended";
+    RunnerError::new(ErrorKind::Store, message)
+        .with_source(error)
+        .with_hint(hint)
 }
 
 /// `error` at the beginning of `node`, if it says of no other place.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use datafusion_sessionize::Stores;
 use datafusion_sessionize::runner::compile::{
     CompileOptions, Dag, Node, Selection, compile,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Build {
     tests: bool,
     memory_limit: Option<usize>,
     folder: Option<PathBuf>,
+    location: Option<String>,
+    stores: Option<Stores>,
 }
 
 /// A finished build; its tables live as long as it does.
@@ -54,7 +57,21 @@ impl Build {
             tests: false,
             memory_limit: None,
             folder: None,
+            location: None,
+            stores: None,
         }
+    }
+
+    /// Keeps the tables at this URL.
+    pub(crate) fn location(mut self, url: &str) -> Self {
+        self.location = Some(url.to_owned());
+        self
+    }
+
+    /// Reads and writes through these stores.
+    pub(crate) fn stores(mut self, stores: Stores) -> Self {
+        self.stores = Some(stores);
+        self
     }
 
     /// Puts a file in the place of the seed `referrer_mapping`.
@@ -114,6 +131,7 @@ impl Build {
             current_dir: folder.to_owned(),
             vars: self.vars.clone(),
             threads: Some(self.threads),
+            location: self.location.clone(),
             ..LoadOptions::default()
         };
         let project = Arc::new(load(&options).map_err(|e| chain(&e))?);
@@ -121,7 +139,8 @@ impl Build {
             partitions: Some(self.threads),
             memory_limit: self.memory_limit,
         };
-        let engine = Engine::try_new(Arc::clone(&project), &engine_options)
+        let stores = self.stores.clone().unwrap_or_default();
+        let engine = Engine::with_stores(Arc::clone(&project), &engine_options, stores)
             .map_err(|e| chain(&e))?;
         let dag = compile(project, &CompileOptions::default(), &engine).await;
         let dag = Arc::new(dag.map_err(|e| chain(&e))?);
