@@ -6,11 +6,9 @@
 mod artifacts;
 mod commands;
 mod errors;
-mod errors_data;
-mod errors_models;
-mod errors_project;
 #[cfg(unix)]
 mod interrupt;
+mod listing;
 mod nodes;
 mod projects;
 mod rows;
