@@ -13,3 +13,4 @@ mod nodes;
 mod projects;
 mod rows;
 mod support;
+mod upkeep;

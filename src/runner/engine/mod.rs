@@ -1,6 +1,7 @@
 //! Where plans execute. The only builder of a `SessionContext`.
 
 mod memory;
+mod optimize;
 mod places;
 mod schemas;
 mod seeds;
@@ -28,6 +29,7 @@ use crate::runner::materialization::{execution_error, read_seed};
 use crate::runner::project::Project;
 use crate::store::Stores;
 
+pub use optimize::Optimized;
 pub use upkeep::{Commit, Vacuumed, has_table};
 
 /// How much of the machine the engine may use.
@@ -62,6 +64,16 @@ impl Engine {
     /// An engine for `project`. No table is opened yet.
     pub fn try_new(project: Arc<Project>, options: &EngineOptions) -> Result<Self> {
         let stores = Stores::new(project.env.clone());
+        Self::with_stores(project, options, stores)
+    }
+
+    /// The same, with stores of the caller's: lakes and tables are read and written through
+    /// them (see [`Stores::with_store`]).
+    pub fn with_stores(
+        project: Arc<Project>,
+        options: &EngineOptions,
+        stores: Stores,
+    ) -> Result<Self> {
         let engine = Self {
             context: session::context(options)?,
             catalog: ProjectCatalog::new(stores.clone()),

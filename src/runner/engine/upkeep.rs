@@ -55,7 +55,7 @@ pub fn has_table(node: &Node) -> bool {
     }
 }
 
-fn committed(node: &Node) -> Result<()> {
+pub(super) fn committed(node: &Node) -> Result<()> {
     if has_table(node) {
         return Ok(());
     }
@@ -64,6 +64,11 @@ fn committed(node: &Node) -> Result<()> {
     Err(RunnerError::new(ErrorKind::Usage, message).with_hint(hint))
 }
 
-fn store_error(error: TableError) -> RunnerError {
-    RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error)
+pub(super) fn store_error(error: TableError) -> RunnerError {
+    let conflict = matches!(error, TableError::Conflict { .. });
+    let found = RunnerError::new(ErrorKind::Store, error.to_string()).with_source(error);
+    match conflict {
+        true => found.with_hint("nothing was changed; run it again when no run is on"),
+        false => found,
+    }
 }
