@@ -22,7 +22,7 @@ pub(crate) struct GlobalArguments {
     /// Folder that holds `dbt_project.yml` [default: the current folder]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project_dir: Option<PathBuf>,
-    /// Folder that holds `profiles.yml` [default: the project's folder]
+    /// Folder that holds `profiles.yml` [default: `DBT_PROFILES_DIR`, the project's folder, `~/.dbt`]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) profiles_dir: Option<PathBuf>,
     /// Target of the profile
@@ -87,6 +87,8 @@ pub(crate) enum Command {
     History(HistoryArguments),
     /// Remove files that no version of a table needs any more
     Vacuum(VacuumArguments),
+    /// Join the small files of tables into larger ones, sorted by key
+    Optimize(OptimizeArguments),
     /// Check the installation, the project, its target and its sources
     Debug,
     /// Remove what runs left in the project's folder
@@ -278,6 +280,19 @@ pub(crate) struct VacuumArguments {
     /// Print what would be removed, and touch nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Options of `optimize`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OptimizeArguments {
+    /// Models and seeds, as `--select` takes them [default: all]
+    #[arg(value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectArguments,
+    /// Size of the files; those of at least half of it are left alone
+    #[arg(long, value_name = "SIZE", default_value = "128MB")]
+    pub(crate) target_size: String,
 }
 
 /// Where rows go.

@@ -76,6 +76,29 @@ impl Stores {
         }
     }
 
+    /// The same stores, with `store` for everything that has the scheme and authority of
+    /// `url`: an embedder's own client, a cache, a wrapper that counts or fails.
+    ///
+    /// `store` is rooted where the URL's path begins. Clones share their stores, so that all
+    /// of them see it; replacing a store that is in use leaves its users with the old one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use datafusion_sessionize::Stores;
+    /// # use object_store::memory::InMemory;
+    /// # use url::Url;
+    /// let lake = Url::parse("s3://lake/").unwrap();
+    /// let stores = Stores::default().with_store(&lake, Arc::new(InMemory::new()));
+    /// assert!(stores.get(&lake.join("events/").unwrap()).is_ok());
+    /// ```
+    #[must_use]
+    pub fn with_store(self, url: &Url, store: Arc<dyn ObjectStore>) -> Self {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.insert(authority(url), store);
+        drop(open);
+        self
+    }
+
     /// Turns a location as a user writes it (an absolute or relative path, or a URL) into a
     /// URL. Relative paths start at `base`. The path need not exist. Glob characters survive.
     pub fn parse(location: &str, base: &Path) -> Result<Url> {
@@ -85,36 +108,15 @@ impl Stores {
 
     /// The store that holds `url`, rooted at the URL's scheme and authority.
     pub fn get(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        let scheme = scheme_of(url)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = authority(url);
         if let Some(store) = open.get(&key) {
             return Ok(Arc::clone(store));
         }
+        let scheme = scheme_of(url)?;
         let store = (scheme.open)(url, &self.settings)?;
         open.insert(key, Arc::clone(&store));
         Ok(store)
-    }
-
-    /// Puts `store` in the place of the store of `url`'s scheme and authority, for this and
-    /// every clone: an embedder's own implementation, one that is configured otherwise, or a
-    /// wrapper that counts or limits. What has been opened before keeps the store it has.
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use datafusion_sessionize::Stores;
-    /// use object_store::memory::InMemory;
-    ///
-    /// let stores = Stores::default();
-    /// let url = url::Url::parse("s3://lake/").unwrap();
-    /// stores.insert(&url, Arc::new(InMemory::new())).unwrap();
-    /// assert_eq!(stores.get(&url).unwrap().to_string(), "InMemory");
-    /// ```
-    pub fn insert(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Result<()> {
-        scheme_of(url)?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert(authority(url), store);
-        Ok(())
     }
 
     /// Whether nothing can be written at `url`.

@@ -158,6 +158,23 @@ async fn last_change(
     Ok((newest, BTreeMap::new()))
 }
 
+/// The newest version that has the rows of `version`: what was committed in between only
+/// moved them.
+pub(super) async fn last_with_rows_of(
+    table: &Table,
+    version: u64,
+) -> Result<u64, TableError> {
+    let (log, _) = log_store(table)?;
+    let mut last = version;
+    loop {
+        let entry = log.read_commit_entry(last + 1).await;
+        match entry.map_err(|e| read_error(table.url(), e))? {
+            Some(entry) if !changes_rows(&entry) => last += 1,
+            _ => return Ok(last),
+        }
+    }
+}
+
 /// The actions of a log entry: one JSON object a line.
 pub(super) fn actions(entry: &[u8]) -> impl Iterator<Item = Value> {
     let lines = entry.split(|byte| *byte == b'\n');
@@ -199,26 +216,30 @@ pub(super) async fn commit(
         None => None,
     };
     let mut actions = table_actions(url, base, snapshot.as_ref(), &change, &schema)?;
+    let data_change = !matches!(change, Change::Compact { .. });
+    let operation = operation(&change);
     let removed = match (base, change) {
         (Some(base), Change::Replace) => base.files.to_vec(),
-        (_, Change::Files(files)) => files,
+        (_, Change::Files(files) | Change::Compact { files, .. }) => files,
         (None, Change::Replace) => Vec::new(),
     };
     let now = chrono::Utc::now().timestamp_millis();
     for file in &removed {
-        actions.push(Action::Remove(remove(url, &folder, file, now)?));
+        let remove = remove(url, &folder, file, now)?;
+        actions.push(Action::Remove(Remove {
+            data_change,
+            ..remove
+        }));
     }
     for file in &files {
-        actions.push(Action::Add(add(url, &folder, file)?));
+        let add = add(url, &folder, file)?;
+        actions.push(Action::Add(Add { data_change, ..add }));
     }
+    // an entry of upkeep says nothing of inputs: those of the entry before still hold
+    let said = (!metadata.is_empty()).then(|| (METADATA_KEY.to_owned(), json!(metadata)));
     let properties = CommitProperties::default()
-        .with_metadata([(METADATA_KEY.to_owned(), json!(metadata))])
+        .with_metadata(said)
         .with_max_retries(0);
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Overwrite,
-        partition_by: None,
-        predicate: None,
-    };
     let reference = snapshot.as_ref().map(|s| s as &dyn TableReference);
     let committed = CommitBuilder::from(properties)
         .with_actions(actions)
@@ -229,6 +250,21 @@ pub(super) async fn commit(
     match open(table, Some(version)).await? {
         Some(version) => Ok(version),
         None => Err(TableError::new(url, "the table vanished after the commit")),
+    }
+}
+
+/// What a commit does, in the log's words.
+fn operation(change: &Change) -> DeltaOperation {
+    match change {
+        Change::Replace | Change::Files(_) => DeltaOperation::Write {
+            mode: SaveMode::Overwrite,
+            partition_by: None,
+            predicate: None,
+        },
+        Change::Compact { target_size, .. } => DeltaOperation::Optimize {
+            predicate: None,
+            target_size: i64::try_from(*target_size).unwrap_or(i64::MAX),
+        },
     }
 }
 
@@ -257,7 +293,7 @@ fn table_actions(
     if &base.schema == schema {
         return Ok(Vec::new());
     }
-    if matches!(change, Change::Files(_)) {
+    if !matches!(change, Change::Replace) {
         let message = "a commit of single files cannot change the table's columns";
         return Err(TableError::new(url, message));
     }

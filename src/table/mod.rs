@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use datafusion::arrow::datatypes::SchemaRef;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use url::Url;
 
@@ -120,6 +121,13 @@ pub enum Change {
     Replace,
     /// The named files go, the new ones come.
     Files(Vec<DataFile>),
+    /// The same, and the new files hold the very rows of those that go: no row changes.
+    Compact {
+        /// The files that go.
+        files: Vec<DataFile>,
+        /// The size that new files were to have, for the log.
+        target_size: u64,
+    },
 }
 
 impl Table {
@@ -153,12 +161,30 @@ impl Table {
         log::open(self, self.version).await
     }
 
-    /// An older version; an error if the log no longer has it.
-    pub(crate) async fn open_version(
+    /// The rows of an older version, in the files that the newest version with these rows
+    /// has (upkeep may have moved them); an error if the log no longer has it.
+    pub(crate) async fn open_rows_of(
         &self,
         version: u64,
     ) -> Result<Option<TableVersion>, TableError> {
+        let version = log::last_with_rows_of(self, version).await?;
         log::open(self, Some(version)).await
+    }
+
+    /// Whether all of these files are still there: a vacuum removes those of old versions.
+    pub(crate) async fn holds(&self, files: &[Path]) -> Result<bool, TableError> {
+        let (store, _) = place(self)?;
+        for path in files {
+            match store.head(path).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => return Ok(false),
+                Err(e) => {
+                    let message = format!("cannot look for `{path}`");
+                    return Err(TableError::caused(&self.url, message, e));
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Its newest `limit` commits, newest first.

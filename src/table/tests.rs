@@ -54,6 +54,46 @@ async fn a_table_can_be_empty_and_change_its_columns() {
     assert_eq!((second.files[0].rows, second.version), (1, 1));
 }
 
+#[tokio::test]
+async fn files_are_joined_without_a_change_of_rows() {
+    let table = table(&Url::parse("memory:///t").unwrap());
+    let mut newest = commit(&table, None, vec![1]).await.unwrap();
+    for value in 2..4 {
+        let files = files(&table, vec![value]).await.unwrap();
+        let (schema, run) = (Arc::clone(&newest.schema), run());
+        let added =
+            table.commit(Some(&newest), Change::Files(vec![]), schema, files, run);
+        newest = added.await.unwrap();
+    }
+    assert_eq!((newest.files.len(), newest.changed_at), (3, 2));
+    let compact = |base: TableVersion| {
+        let table = table.clone();
+        async move {
+            let joined = files(&table, vec![1, 2, 3]).await.unwrap();
+            let change = Change::Compact {
+                files: base.files.to_vec(),
+                target_size: 100,
+            };
+            let (schema, none) = (Arc::clone(&base.schema), BTreeMap::new());
+            table
+                .commit(Some(&base), change, schema, joined, none)
+                .await
+        }
+    };
+    let joined = compact(newest.clone()).await.unwrap();
+    assert_eq!((joined.files.len(), joined.version), (1, 3));
+    assert_eq!(joined.changed_at, 2);
+    assert_eq!(joined.metadata, newest.metadata);
+    assert_eq!(sum(&table).await, 6);
+    // the rows of version 2 are found where they are now, those of version 1 are others
+    let same = table.open_rows_of(2).await.unwrap().unwrap();
+    assert_eq!(same.files, joined.files);
+    assert_eq!(table.open_rows_of(1).await.unwrap().unwrap().version, 1);
+    let error = compact(newest).await.unwrap_err();
+    assert!(matches!(error, TableError::Conflict { .. }), "{error}");
+    assert_eq!(sum(&table).await, 6);
+}
+
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 
@@ -73,15 +113,23 @@ async fn commit(
     base: Option<&TableVersion>,
     values: Vec<i64>,
 ) -> Result<TableVersion, TableError> {
+    let schema = batch(vec![]).schema();
+    let files = files(table, values).await?;
+    table
+        .commit(base, Change::Replace, schema, files, run())
+        .await
+}
+
+fn run() -> BTreeMap<String, String> {
+    BTreeMap::from([("run".to_owned(), "r".to_owned())])
+}
+
+/// Files that nobody sees yet.
+async fn files(table: &Table, values: Vec<i64>) -> Result<Vec<DataFile>, TableError> {
     let batch = batch(values);
     let mut writer = table.writer(batch.schema())?;
     writer.write(&batch).await?;
-    let files = writer.close().await?;
-    let metadata = BTreeMap::from([("run".to_owned(), "r".to_owned())]);
-    let schema = batch.schema();
-    table
-        .commit(base, Change::Replace, schema, files, metadata)
-        .await
+    writer.close().await
 }
 
 async fn sum(table: &Table) -> i64 {

@@ -71,7 +71,6 @@ impl TableWriter {
     }
 
     /// Begins the next file when one has grown to `bytes`.
-    #[cfg(test)]
     pub(crate) fn with_roll_at(mut self, bytes: usize) -> Self {
         self.roll_at = bytes;
         self
@@ -187,6 +186,16 @@ impl Uncommitted {
         self.store = self.store.take().or_else(|| other.store.take());
         self.local = self.local.take().or_else(|| other.local.take());
         self.files.append(&mut other.files);
+    }
+
+    /// How many files there are.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The rows in all of them.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().map(|f| f.rows).sum()
     }
 
     /// The files, ordered by path; from here on they stay.

@@ -36,6 +36,7 @@ fn help_names_every_command() {
       query        Run SQL over the built tables and the sources
       history      Print the commits of a model's table, newest first
       vacuum       Remove files that no version of a table needs any more
+      optimize     Join the small files of tables into larger ones, sorted by key
       debug        Check the installation, the project, its target and its sources
       clean        Remove what runs left in the project's folder
       generate     Write synthetic page views as Parquet files, partitioned by day
@@ -47,7 +48,7 @@ fn help_names_every_command() {
               Folder that holds `dbt_project.yml` [default: the current folder]
 
           --profiles-dir <DIR>
-              Folder that holds `profiles.yml` [default: the project's folder]
+              Folder that holds `profiles.yml` [default: `DBT_PROFILES_DIR`, the project's folder, `~/.dbt`]
 
       -t, --target <NAME>
               Target of the profile

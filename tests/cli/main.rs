@@ -6,15 +6,14 @@
 mod artifacts;
 mod commands;
 mod errors;
-mod errors_data;
-mod errors_models;
-mod errors_project;
 #[cfg(unix)]
 mod interrupt;
 mod kills;
+mod listing;
 mod nodes;
 mod projects;
 mod rows;
 #[cfg(feature = "s3")]
 mod s3;
 mod support;
+mod upkeep;

@@ -3,139 +3,46 @@
 
 use std::path::{Path, PathBuf};
 
-use datafusion::arrow::array::{RecordBatch, UInt32Array};
-use datafusion::arrow::compute::take_record_batch;
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use crate::packs::build::Build;
-use crate::packs::lake::{golden_rows, write};
 use crate::packs::{MODELS, fixture};
+use crate::schedules::{Family, Tally, all};
 
-/// Schedules by default; `SESSIONIZE_SCHEDULES` asks for more.
-const SCHEDULES: u64 = 8;
+/// Schedules by default; `SESSIONIZE_SCHEDULES` asks for another number.
+const OF_THE_PACK: u64 = 200;
+const OF_USER_MODELS: u64 = 20;
+
+/// What happened, of the schedules that are run by default.
+async fn run(family: Family, schedules: u64) -> Option<Tally> {
+    let asked = std::env::var("SESSIONIZE_SCHEDULES").ok();
+    let asked = asked.and_then(|n| n.parse().ok());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut errors = Vec::new();
+    let told = |error: &str| errors.push(error.to_owned());
+    let (tally, failures) = all(family, 0..asked.unwrap_or(schedules), cores, told).await;
+    assert_eq!(failures, 0, "{}", errors.join("\n\n"));
+    asked.is_none().then_some(tally)
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_run_equals_a_full_refresh() {
-    let asked = std::env::var("SESSIONIZE_SCHEDULES").ok();
-    let schedules = asked.and_then(|n| n.parse().ok()).unwrap_or(SCHEDULES);
-    for seed in 0..schedules {
-        Schedule::new(seed).await.run().await;
-    }
+async fn the_pack_equals_a_full_refresh_after_every_run() {
+    let Some(tally) = run(Family::Pack, OF_THE_PACK).await else {
+        return;
+    };
+    // a schedule that avoids what can go wrong shows nothing
+    assert!(tally.most_runs >= 25 && tally.most_files >= 50, "{tally:?}");
+    assert!(tally.killed > 20 && tally.disturbed > 20, "{tally:?}");
+    assert!(tally.optimized > 5 && tally.vacuumed > 5, "{tally:?}");
+    assert!(tally.updated > 300 && tally.rebuilt > 50, "{tally:?}");
 }
 
-/// One lake over several runs.
-struct Schedule {
-    seed: u64,
-    random: ChaCha8Rng,
-    lake: tempfile::TempDir,
-    project: tempfile::TempDir,
-    /// The rows that have not been delivered yet, in pieces.
-    pieces: Vec<RecordBatch>,
-    all: RecordBatch,
-    files: u32,
-}
-
-impl Schedule {
-    async fn new(seed: u64) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // some visitors' page views, with the events that belong to nobody
-        let query = format!(
-            "select * from pages where anonymous_id is null or
-             ascii(right(anonymous_id, 1)) % 16 = {}",
-            seed % 16
-        );
-        let all = golden_rows(&query).await;
-        let mut order: Vec<u32> = (0..u32::try_from(all.num_rows()).unwrap()).collect();
-        if random.random_bool(0.7) {
-            order.shuffle(&mut random);
-        }
-        let pieces = random.random_range(1..=12);
-        let size = order.len().div_ceil(pieces);
-        let pieces = order.chunks(size).map(|rows| taken(&all, rows)).collect();
-        Self {
-            seed,
-            random,
-            lake: tempfile::tempdir().unwrap(),
-            project: tempfile::tempdir().unwrap(),
-            pieces,
-            all,
-            files: 0,
-        }
-    }
-
-    async fn run(mut self) {
-        let vars = match self.random.random_bool(0.5) {
-            true => json!({}),
-            false => json!({"segment_boundary": "more_than",
-                            "segment_granularity": "second"}),
-        };
-        let mut step = 0;
-        while step == 0 || !self.pieces.is_empty() {
-            self.deliver();
-            if step > 0 && self.random.random_bool(0.2) {
-                self.disturb();
-            }
-            let build = || {
-                Build::new(self.lake.path())
-                    .mapping(fixture("golden/referrer_mapping.csv"))
-                    .vars(&vars)
-            };
-            let ours = build().within(self.project.path()).run().await;
-            let full = build().run().await;
-            for model in MODELS.iter().chain(&["page_views__rejected"]) {
-                let what = format!("`{model}` of seed {} at step {step}", self.seed);
-                let (ours, full) = (ours.read(model).await, full.read(model).await);
-                ours.assert_same(&full, &what);
-            }
-            step += 1;
-        }
-    }
-
-    /// Puts one to three pieces into the lake, now and then some rows for a second time.
-    fn deliver(&mut self) {
-        for _ in 0..self.random.random_range(1..=3) {
-            if let Some(piece) = self.pieces.pop() {
-                self.add(&piece);
-            }
-        }
-        if self.random.random_bool(0.4) {
-            let rows = u32::try_from(self.all.num_rows()).unwrap();
-            let again: Vec<u32> =
-                (0..20).map(|_| self.random.random_range(0..rows)).collect();
-            self.add(&taken(&self.all, &again));
-        }
-    }
-
-    fn add(&mut self, rows: &RecordBatch) {
-        self.files += 1;
-        write(&self.file(self.files), rows);
-    }
-
-    fn file(&self, number: u32) -> PathBuf {
-        self.lake.path().join(format!("part-{number:03}.parquet"))
-    }
-
-    /// A file goes, or comes again with fewer rows.
-    fn disturb(&mut self) {
-        let number = self.random.random_range(1..=self.files);
-        let path = self.file(number);
-        if !path.exists() || self.files < 2 {
-            return;
-        }
-        if self.random.random_bool(0.5) {
-            std::fs::remove_file(path).unwrap();
-            return;
-        }
-        let rows = self.all.num_rows().min(30);
-        write(&path, &self.all.slice(0, rows));
-    }
-}
-
-fn taken(rows: &RecordBatch, indices: &[u32]) -> RecordBatch {
-    take_record_batch(rows, &UInt32Array::from(indices.to_vec())).unwrap()
+#[tokio::test(flavor = "multi_thread")]
+async fn user_models_equal_a_full_refresh_after_every_run() {
+    let Some(tally) = run(Family::UserModels, OF_USER_MODELS).await else {
+        return;
+    };
+    assert!(tally.updated > 100 && tally.rebuilt > 20, "{tally:?}");
 }
 
 /// Files of a committed table, beside its log.

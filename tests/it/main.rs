@@ -16,4 +16,5 @@ mod oracle;
 mod other_engine;
 mod packs;
 mod run;
+mod schedules;
 mod stores;

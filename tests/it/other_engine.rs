@@ -28,7 +28,18 @@ fn another_engine_reads_what_our_query_exports() {
     let project = folder.path().join("project");
     sessionize(folder.path(), &["init", "project"]);
     sessionize(&project, &["seed", "--location", "../tables"]);
+    // two runs, so that tables have several files; then these are joined
+    let lake = project.join("data/segment");
+    let second = lake.join("dt=2024-01-13");
+    fs::rename(&second, folder.path().join("later")).unwrap();
     sessionize(&project, &["run", "--location", "../tables"]);
+    fs::rename(folder.path().join("later"), &second).unwrap();
+    sessionize(&project, &["run", "--location", "../tables"]);
+    let optimized = sessionize(&project, &["optimize", "--location", "../tables"]);
+    assert!(
+        optimized.contains("sessions: ") && optimized.contains(" -> 1 file ("),
+        "{optimized}"
+    );
     fs::create_dir(folder.path().join("exports")).unwrap();
     for table in TABLES {
         let query = format!("select * from {table}");
@@ -59,9 +70,9 @@ fn another_engine_reads_what_our_query_exports() {
     }
 }
 
-fn sessionize(folder: &Path, arguments: &[&str]) {
+fn sessionize(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sessionize"));
-    succeeds(command.current_dir(folder).args(arguments).arg("--quiet"));
+    succeeds(command.current_dir(folder).args(arguments).arg("--quiet"))
 }
 
 /// What the command prints; it must succeed.

@@ -255,6 +255,7 @@ fn model(name: &str, materialized: Materialized, sql: &str, reads: &[&str]) -> N
             tags: Vec::new(),
             unique_key: Vec::new(),
             recompute_by: Vec::new(),
+            cluster_by: Vec::new(),
             incremental_strategy: None,
             on_schema_change: None,
             full_refresh: None,

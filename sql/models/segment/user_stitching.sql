@@ -7,5 +7,5 @@ select
         filter (where user_id is not null) as user_id,
     min(tstamp) as first_seen_at,
     max(tstamp) as last_seen_at
-from {{ ref('page_views') }}
+from {{ ref('page_views__sessionized') }}
 group by anonymous_id

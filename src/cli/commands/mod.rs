@@ -43,6 +43,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Query(arguments) => query::run(context, &arguments),
         Command::History(arguments) => upkeep::history(context, &arguments),
         Command::Vacuum(arguments) => upkeep::vacuum(context, &arguments),
+        Command::Optimize(arguments) => upkeep::optimize(context, &arguments),
         Command::Debug => debug::run(context),
         Command::Clean(arguments) => clean::run(context, &arguments),
         Command::Generate(arguments) => generate::run(context, &arguments),

@@ -1,13 +1,13 @@
-//! `history` and `vacuum`.
+//! `history`, `vacuum` and `optimize`.
 
 use chrono::SecondsFormat;
 
 use datafusion_sessionize::runner::compile::Selection;
-use datafusion_sessionize::runner::engine::{Commit, has_table};
+use datafusion_sessionize::runner::engine::{Commit, Optimized, has_table};
 use datafusion_sessionize::runner::error::Result;
 
 use super::{show, usage};
-use crate::cli::args::{HistoryArguments, VacuumArguments};
+use crate::cli::args::{HistoryArguments, OptimizeArguments, VacuumArguments};
 use crate::cli::context::Context;
 use crate::cli::exit::Exit;
 use crate::cli::progress::{bytes, count};
@@ -77,4 +77,44 @@ pub(crate) fn vacuum(context: &Context, arguments: &VacuumArguments) -> Result<E
         }
         Ok(Exit::Ok)
     })
+}
+
+/// Joins the small files of the selected tables.
+pub(crate) fn optimize(context: &Context, arguments: &OptimizeArguments) -> Result<Exit> {
+    let target_size = values::size(&arguments.target_size)? as u64;
+    let mut selection = Selection::from(&arguments.selection);
+    selection.select.extend(arguments.models.iter().cloned());
+    context.block_on(async {
+        let workspace = context.workspace("optimize", false).await?;
+        let mut nodes = workspace.dag.select(&selection)?;
+        nodes.retain(|node| has_table(node));
+        if nodes.is_empty() {
+            return Err(usage("nothing that is selected has a committed table")
+                .with_hint("tables, incremental models and seeds have one"));
+        }
+        for node in &nodes {
+            let optimized = workspace.engine.optimize(node, target_size).await?;
+            let line = match optimized {
+                None => "not built yet".to_owned(),
+                Some(optimized) => optimized_line(&optimized),
+            };
+            context.printer.result(&format!("{}: {line}", node.name));
+        }
+        Ok(Exit::Ok)
+    })
+}
+
+fn optimized_line(optimized: &Optimized) -> String {
+    let files = |number: usize| count(number as u64, "file");
+    let (number, size) = (optimized.files, optimized.bytes);
+    match optimized.version {
+        None => format!("nothing to do, {} ({})", files(number.0), bytes(size.0)),
+        Some(_) => format!(
+            "{} ({}) -> {} ({})",
+            files(number.0),
+            bytes(size.0),
+            files(number.1),
+            bytes(size.1)
+        ),
+    }
 }

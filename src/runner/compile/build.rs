@@ -16,11 +16,9 @@ use super::{
     CompileOptions, Compiled, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind,
     Relation, SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
 };
-use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
+use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::project::{ConfigMap, Project};
-use crate::runner::template::{
-    TemplateSource, YamlContext, location_at, render_yaml_string,
-};
+use crate::runner::template::{TemplateSource, YamlContext, render_yaml_string};
 
 /// A node that is not rendered yet, and its template.
 pub(super) struct Draft {
@@ -92,7 +90,7 @@ impl<'a> Compiler<'a> {
                 .insert(Arc::clone(&node.id), Arc::new(node.clone()));
         }
         let mut order: Vec<NodeId> = nodes.into_iter().map(|node| node.id).collect();
-        for draft in sorted(drafts)? {
+        for draft in graph::sorted_drafts(drafts)? {
             order.push(Arc::clone(&draft.node.id));
             let node = self.compile_node(draft).await?;
             self.done.insert(Arc::clone(&node.id), Arc::new(node));
@@ -367,36 +365,4 @@ pub(super) fn index(nodes: &[Node], drafts: &[Draft]) -> Result<Index> {
         }
     }
     Ok(index)
-}
-
-fn sorted(drafts: Vec<Draft>) -> Result<Vec<Draft>> {
-    let reads = |model: bool| {
-        let of_kind = drafts
-            .iter()
-            .filter(move |d| matches!(d.node.kind, NodeKind::Model) == model);
-        of_kind
-            .map(|d| (Arc::clone(&d.node.id), d.node.depends_on.clone()))
-            .collect()
-    };
-    let name = |id: &NodeId| id.rsplit('.').next().unwrap_or_default().to_owned();
-    let place = |from: &NodeId, to: &NodeId| {
-        let draft = drafts.iter().find(|d| &d.node.id == from)?;
-        place_of_name(&draft.node, &name(to))
-    };
-    let mut order = graph::sorted(&reads(true), &name, &place)?;
-    order.extend(graph::sorted(&reads(false), &name, &place)?);
-    let mut by_id: HashMap<NodeId, Draft> = drafts
-        .into_iter()
-        .map(|d| (Arc::clone(&d.node.id), d))
-        .collect();
-    Ok(order.iter().filter_map(|id| by_id.remove(id)).collect())
-}
-
-/// Where the file of `node` names `other` in quotes.
-fn place_of_name(node: &Node, other: &str) -> Option<Location> {
-    let file = node.file.as_ref()?;
-    let quoted = |q: char| file.text.find(&format!("{q}{other}{q}"));
-    let start = quoted('\'').or_else(|| quoted('"'))? + 1;
-    let end = start + other.len();
-    Some(location_at(&file.path, &file.text, start, end))
 }

@@ -18,6 +18,7 @@ const KEYS: &[&str] = &[
     "alias",
     "unique_key",
     "recompute_by",
+    "cluster_by",
     "incremental_strategy",
     "on_schema_change",
     "full_refresh",
@@ -149,14 +150,20 @@ fn strings_of(value: &Value) -> Vec<String> {
     }
 }
 
-/// The keys of `config` that change nothing: they lay out tables of other databases.
+/// The keys of `config` that change nothing: they lay out tables of other databases, or a
+/// table that such a model does not have.
 pub(super) fn without_effect(config: &NodeConfig) -> Vec<&str> {
-    let external = config.materialized == Materialized::External;
+    use Materialized::{External, Incremental, Seed, Table};
+    let external = config.materialized == External;
+    let committed = matches!(config.materialized, Table | Incremental | Seed);
     let set = config.raw.iter().filter(|(_, value)| !value.is_null());
     let names = set.map(|(key, _)| key.as_str());
-    names
-        .filter(|key| is_layout(key) || *key == "partition_by" && !external)
-        .collect()
+    let idle = |key: &&str| match *key {
+        "partition_by" => !external,
+        "cluster_by" => !committed,
+        key => is_layout(key),
+    };
+    names.filter(idle).collect()
 }
 
 /// Types a merged map whose strings are rendered. `default` is the materialization of a
@@ -182,6 +189,7 @@ pub(super) fn typed(config: &ConfigMap, default: Materialized) -> Result<NodeCon
         tags,
         unique_key: reader.strings("unique_key")?,
         recompute_by: reader.strings("recompute_by")?,
+        cluster_by: reader.strings("cluster_by")?,
         incremental_strategy: reader.text("incremental_strategy")?,
         on_schema_change: reader.text("on_schema_change")?,
         full_refresh: reader.flag("full_refresh")?,
@@ -208,6 +216,7 @@ pub(super) fn defaults() -> NodeConfig {
         tags: Vec::new(),
         unique_key: Vec::new(),
         recompute_by: Vec::new(),
+        cluster_by: Vec::new(),
         incremental_strategy: None,
         on_schema_change: None,
         full_refresh: None,

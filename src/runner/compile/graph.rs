@@ -1,10 +1,12 @@
 //! Order of nodes, and cycles as a path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::NodeId;
+use super::build::Draft;
+use super::{Node, NodeId, NodeKind};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
+use crate::runner::template::location_at;
 
 /// Where one node names another.
 pub(super) type Place<'a> = &'a dyn Fn(&NodeId, &NodeId) -> Option<Location>;
@@ -67,6 +69,39 @@ fn cycle(
         Some(place) => error.with_location(place),
         None => error,
     }
+}
+
+/// Sorts models, then what else there is.
+pub(super) fn sorted_drafts(drafts: Vec<Draft>) -> Result<Vec<Draft>> {
+    let reads = |model: bool| {
+        let of_kind = drafts
+            .iter()
+            .filter(move |d| matches!(d.node.kind, NodeKind::Model) == model);
+        of_kind
+            .map(|d| (Arc::clone(&d.node.id), d.node.depends_on.clone()))
+            .collect()
+    };
+    let name = |id: &NodeId| id.rsplit('.').next().unwrap_or_default().to_owned();
+    let place = |from: &NodeId, to: &NodeId| {
+        let draft = drafts.iter().find(|d| &d.node.id == from)?;
+        place_of_name(&draft.node, &name(to))
+    };
+    let mut order = sorted(&reads(true), &name, &place)?;
+    order.extend(sorted(&reads(false), &name, &place)?);
+    let mut by_id: HashMap<NodeId, Draft> = drafts
+        .into_iter()
+        .map(|d| (Arc::clone(&d.node.id), d))
+        .collect();
+    Ok(order.iter().filter_map(|id| by_id.remove(id)).collect())
+}
+
+/// Where the file of `node` names `other` in quotes.
+fn place_of_name(node: &Node, other: &str) -> Option<Location> {
+    let file = node.file.as_ref()?;
+    let quoted = |q: char| file.text.find(&format!("{q}{other}{q}"));
+    let start = quoted('\'').or_else(|| quoted('"'))? + 1;
+    let end = start + other.len();
+    Some(location_at(&file.path, &file.text, start, end))
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub struct NodeConfig {
     pub unique_key: Vec<String>,
     /// `recompute_by`: the columns by which an incremental model is taken apart.
     pub recompute_by: Vec<String>,
+    /// `cluster_by`: the columns by which `optimize` sorts rows.
+    pub cluster_by: Vec<String>,
     /// `incremental_strategy`.
     pub incremental_strategy: Option<String>,
     /// `on_schema_change`.

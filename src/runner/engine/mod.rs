@@ -1,6 +1,7 @@
 //! Where plans execute. The only builder of a `SessionContext`.
 
 mod memory;
+mod optimize;
 mod places;
 mod schemas;
 mod seeds;
@@ -28,6 +29,7 @@ use crate::runner::materialization::{execution_error, read_seed};
 use crate::runner::project::Project;
 use crate::store::Stores;
 
+pub use optimize::Optimized;
 pub use upkeep::{Commit, Vacuumed, has_table};
 
 /// How much of the machine the engine may use.
@@ -66,7 +68,7 @@ impl Engine {
     }
 
     /// The same, reading and writing through `stores`: shared with another engine, or with
-    /// stores of the embedder's own ([`Stores::insert`]).
+    /// stores of the embedder's own ([`Stores::with_store`]).
     pub fn with_stores(
         project: Arc<Project>,
         options: &EngineOptions,

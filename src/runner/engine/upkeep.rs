@@ -55,7 +55,7 @@ pub fn has_table(node: &Node) -> bool {
     }
 }
 
-fn committed(node: &Node) -> Result<()> {
+pub(super) fn committed(node: &Node) -> Result<()> {
     if has_table(node) {
         return Ok(());
     }

@@ -13,7 +13,8 @@ use crate::runner::error::{Location, RunnerError};
 pub struct LoadOptions {
     /// Folder that holds `dbt_project.yml`.
     pub project_dir: PathBuf,
-    /// Folder that holds `profiles.yml`; default: the project's folder.
+    /// Folder that holds `profiles.yml`; default: `DBT_PROFILES_DIR` of `env`, else the
+    /// project's folder, else `~/.dbt`.
     pub profiles_dir: Option<PathBuf>,
     /// Name of the target; default: the profile's `target`.
     pub target: Option<String>,

@@ -174,6 +174,7 @@ fn node(name: &str, kind: NodeKind, reads: &[&str]) -> Node {
             tags: Vec::new(),
             unique_key: Vec::new(),
             recompute_by: Vec::new(),
+            cluster_by: Vec::new(),
             incremental_strategy: None,
             on_schema_change: None,
             full_refresh: None,

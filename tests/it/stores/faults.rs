@@ -29,11 +29,11 @@ struct Case {
 impl Case {
     /// `project` with a first version of its tables, and a file that makes a second one.
     /// `reset` puts everything back to where it is when this returns.
-    async fn of(project: Small) -> Self {
+    async fn of(mut project: Small) -> Self {
         let store = project.stores.get(&project.tables).unwrap();
         let (faulty, plan) = Faulty::of(store);
         let faulty: Arc<dyn ObjectStore> = Arc::new(faulty);
-        project.stores.insert(&project.tables, faulty).unwrap();
+        project.stores = project.stores.with_store(&project.tables, faulty);
         project.deliver("a.csv", OLD).await;
         project.build().await;
         let before = project.read().await;

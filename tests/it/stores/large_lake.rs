@@ -41,11 +41,10 @@ async fn lake() -> (Small, Arc<Plan>, Arc<dyn ObjectStore>) {
             .await
             .unwrap();
     }
-    let stores = Stores::default();
     let (faulty, plan) = Faulty::of(Arc::clone(&objects));
     let lake = Url::parse("memory://lake/lake").unwrap();
     let faulty: Arc<dyn ObjectStore> = Arc::new(faulty);
-    stores.insert(&lake, faulty).unwrap();
+    let stores = Stores::default().with_store(&lake, faulty);
     let tables = Url::parse("memory://tables/t").unwrap();
     (Small::new(lake, tables, stores), plan, objects)
 }

@@ -265,7 +265,7 @@ async fn since_version(
     };
     let table = Table::new(url.clone(), job.table.stores().clone());
     let lost = || format!("version {version} of `{}` is gone", short(&leaf.location));
-    let Ok(Some(old)) = table.open_version(version).await else {
+    let Ok(Some(old)) = table.open_rows_of(version).await else {
         return Ok(Err(lost()));
     };
     let provider = committed(table.stores(), &old).map_err(execution_error)?;
@@ -284,6 +284,10 @@ async fn since_version(
     let old = old.only(|f| now.binary_search(&f.location).is_err());
     if new.files().next().is_none() && old.files().next().is_none() {
         return Ok(Ok(None));
+    }
+    let paths: Vec<_> = old.files().map(|f| f.location.clone()).collect();
+    if !table.holds(&paths).await.map_err(store_error)? {
+        return Ok(Err(lost()));
     }
     Ok(Ok(Some(Changed {
         new,

@@ -1,5 +1,11 @@
 //! Errors that people can act on: file, line, column, excerpt, hint, exit code.
 
+mod data;
+mod models;
+mod project;
+mod selection;
+mod templates;
+
 use std::fs;
 
 use crate::support::{Project, assert_output};

@@ -1,0 +1,207 @@
+//! Schedules of models as users write them: a way through the plan each.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion_sessionize::runner::compile::Dag;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Map;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::driver::Driver;
+use super::world::{LAKE, compiled};
+
+/// The project, compiled when first asked for.
+static COMPILED: OnceCell<(TempDir, Arc<Dag>)> = OnceCell::const_new();
+
+const PROJECT: &str = "
+name: user_models
+version: '1.0'
+models:
+  user_models:
+    +materialized: incremental
+    +recompute_by: k
+";
+
+/// Events have no key that is unique: rows may be equal in every column.
+const MODELS: &[(&str, &str)] = &[
+    (
+        "filtered",
+        "select id, k, t, v from {{ source('raw', 'events') }} where v > 3 or v is null",
+    ),
+    (
+        "renamed",
+        "{{ config(recompute_by=['owner']) }}
+         select upper(tag) as tag, k as owner, v * 2 as twice from {{ source('raw', 'events') }}",
+    ),
+    (
+        "inner_joined",
+        "select e.k, e.id, p.name from {{ source('raw', 'events') }} e
+         join {{ source('raw', 'people') }} p on p.k = e.k",
+    ),
+    (
+        "left_joined",
+        "select e.k, e.id, p.name, p.rank from {{ source('raw', 'events') }} e
+         left join {{ source('raw', 'people') }} p on e.k = p.k and p.rank > 1",
+    ),
+    (
+        "without_people",
+        "select k, id, v from {{ source('raw', 'events') }} e
+         where not exists (select 1 from {{ source('raw', 'people') }} p where p.k = e.k)",
+    ),
+    (
+        "united",
+        "select k, v as n, 'event' as kind from {{ source('raw', 'events') }}
+         union all select k, rank, name from {{ source('raw', 'people') }}",
+    ),
+    ("distinct_tags", "select distinct k, tag from {{ source('raw', 'events') }}"),
+    (
+        "grouped",
+        "{{ config(unique_key='k') }}
+         select k, count(*) as n, sum(v) as v, min(t) as first, max(tag) as tag
+         from {{ source('raw', 'events') }} group by k",
+    ),
+    (
+        "windowed",
+        "select *, row_number() over (partition by k order by t, id, v, tag) as place,
+             lag(v) over (partition by k order by t, id, v, tag) as before
+         from {{ source('raw', 'events') }}",
+    ),
+    (
+        "deduplicated",
+        "with one as (
+             select * from {{ source('raw', 'events') }}
+             qualify row_number() over (partition by id order by t, k, v, tag) = 1
+         )
+         select *, sum(v) over (
+             partition by k order by t, id rows unbounded preceding) as so_far
+         from one",
+    ),
+    (
+        "best_of_tag",
+        "select k, id, v, max(v) over (partition by tag) as best
+         from {{ source('raw', 'events') }}",
+    ),
+    (
+        "of_two",
+        "select w.k, w.id, w.place, g.n, g.tag from {{ ref('windowed') }} w
+         left join {{ ref('grouped') }} g on g.k = w.k",
+    ),
+    (
+        "totals",
+        "select k, sum(n) as n from (
+             select k, n from {{ ref('grouped') }}
+             union all select k, place from {{ ref('of_two') }}) as both
+         group by k having sum(n) > 2",
+    ),
+    (
+        "by_name",
+        "{{ config(recompute_by='name') }}
+         select p.name, count(*) as n from {{ source('raw', 'people') }} p
+         join {{ source('raw', 'events') }} e on p.k = e.k group by p.name",
+    ),
+    (
+        "numbered",
+        "{{ config(unique_key='id', recompute_by=[]) }}
+         select id, row_number() over (order by t, id, k, v, tag) as number
+         from {{ source('raw', 'events') }}",
+    ),
+    (
+        "everyone",
+        "select coalesce(e.k, p.k) as k, e.id, p.name from {{ source('raw', 'events') }} e
+         full join {{ source('raw', 'people') }} p on p.k = e.k",
+    ),
+    (
+        "as_table",
+        "{{ config(materialized='table') }}
+         select k, count(*) as n, max(so_far) as most from {{ ref('deduplicated') }} group by k",
+    ),
+];
+
+/// The schedule of that seed.
+pub(crate) async fn schedule(seed: u64) -> Result<Driver, String> {
+    let (_, dag) = COMPILED.get_or_try_init(project).await?;
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x5e1f_0de1);
+    let folders = vec![
+        ("events", events(&mut random)),
+        ("people", people(&mut random)),
+    ];
+    Ok(Driver::new(seed, Arc::clone(dag), folders))
+}
+
+async fn project() -> Result<(TempDir, Arc<Dag>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let dag = compiled(folder.path(), Map::new()).await?;
+    Ok((folder, dag))
+}
+
+fn write(folder: &Path) {
+    let models = folder.join("models");
+    fs::create_dir(&models).unwrap();
+    fs::write(folder.join("dbt_project.yml"), PROJECT).unwrap();
+    let sources = format!(
+        "sources:
+  - name: raw
+    tables:
+      - {{name: events, config: {{external_location: '{LAKE}events'}}}}
+      - {{name: people, config: {{external_location: '{LAKE}people'}}}}
+"
+    );
+    fs::write(models.join("sources.yml"), sources).unwrap();
+    for (name, sql) in MODELS {
+        fs::write(models.join(format!("{name}.sql")), sql).unwrap();
+    }
+}
+
+/// A few keys, a null among them.
+fn key(random: &mut ChaCha8Rng) -> Option<String> {
+    let number = random.random_range(0..8);
+    (number > 0).then(|| format!("k{number}"))
+}
+
+fn number(random: &mut ChaCha8Rng, most: i64) -> Option<i64> {
+    random
+        .random_bool(0.8)
+        .then(|| random.random_range(0..=most))
+}
+
+fn events(random: &mut ChaCha8Rng) -> RecordBatch {
+    let rows = random.random_range(1..=40);
+    let all = 0..rows;
+    let id: Int64Array = all.clone().map(|_| number(random, 30)).collect();
+    let k: StringArray = all.clone().map(|_| key(random)).collect();
+    let t: Int64Array = all.clone().map(|_| number(random, 5)).collect();
+    let v: Int64Array = all.clone().map(|_| number(random, 9)).collect();
+    let tag = |random: &mut ChaCha8Rng| number(random, 4).map(|n| format!("tag {n}"));
+    let tag: StringArray = all.map(|_| tag(random)).collect();
+    table(vec![
+        ("id", Arc::new(id)),
+        ("k", Arc::new(k)),
+        ("t", Arc::new(t)),
+        ("v", Arc::new(v)),
+        ("tag", Arc::new(tag)),
+    ])
+}
+
+fn people(random: &mut ChaCha8Rng) -> RecordBatch {
+    let all = 0..random.random_range(1..=8);
+    let k: StringArray = all.clone().map(|_| key(random)).collect();
+    let name = |random: &mut ChaCha8Rng| number(random, 3).map(|n| format!("name {n}"));
+    let name: StringArray = all.clone().map(|_| name(random)).collect();
+    let rank: Int64Array = all.map(|_| number(random, 3)).collect();
+    table(vec![
+        ("k", Arc::new(k)),
+        ("name", Arc::new(name)),
+        ("rank", Arc::new(rank)),
+    ])
+}
+
+fn table(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
