@@ -1,10 +1,10 @@
 //! One call installs the extension on DataFusion's own types.
 
-use async_trait::async_trait;
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
 
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
 
@@ -46,7 +46,6 @@ impl SessionizeExt for SessionStateBuilder {
 }
 
 /// SQL whose calls of this crate's window functions name their arguments freely.
-#[async_trait]
 pub trait SessionizeSqlExt {
     /// Plans a statement like `SessionContext::sql`, but arguments of the window functions
     /// may be named in any order and left out.
@@ -68,17 +67,18 @@ pub trait SessionizeSqlExt {
     /// # Ok(())
     /// # }
     /// ```
-    async fn sessionize_sql(&self, sql: &str) -> Result<DataFrame>;
+    fn sessionize_sql<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<DataFrame>>;
 }
 
-#[async_trait]
 impl SessionizeSqlExt for SessionContext {
-    async fn sessionize_sql(&self, sql: &str) -> Result<DataFrame> {
-        let state = self.state();
-        let dialect = state.config().options().sql_parser.dialect;
-        let mut statement = state.sql_to_statement(sql, &dialect)?;
-        resolve_named_arguments(&mut statement)?;
-        let plan = state.statement_to_plan(statement).await?;
-        self.execute_logical_plan(plan).await
+    fn sessionize_sql<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<DataFrame>> {
+        Box::pin(async move {
+            let state = self.state();
+            let dialect = state.config().options().sql_parser.dialect;
+            let mut statement = state.sql_to_statement(sql, &dialect)?;
+            resolve_named_arguments(&mut statement)?;
+            let plan = state.statement_to_plan(statement).await?;
+            self.execute_logical_plan(plan).await
+        })
     }
 }

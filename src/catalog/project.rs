@@ -14,6 +14,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::{CatalogEntry, event_lake};
@@ -302,6 +303,25 @@ impl OneSchema {
     }
 }
 
+impl OneSchema {
+    /// Boxed here and not by `async_trait`, under which the compiler proves for seconds
+    /// that all of it can be sent.
+    fn opened<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        Box::pin(async move {
+            if self.default && self.view.own.table_exist(table) {
+                return self.view.own.table(table).await;
+            }
+            match self.find(table)? {
+                Some((name, slot)) => self.view.open(&name, slot).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl SchemaProvider for OneSchema {
     fn table_names(&self) -> Vec<String> {
@@ -315,13 +335,7 @@ impl SchemaProvider for OneSchema {
     }
 
     async fn table(&self, table: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if self.default && self.view.own.table_exist(table) {
-            return self.view.own.table(table).await;
-        }
-        match self.find(table)? {
-            Some((name, slot)) => self.view.open(&name, slot).await.map(Some),
-            None => Ok(None),
-        }
+        self.opened(table).await
     }
 
     async fn table_type(&self, table: &str) -> Result<Option<TableType>> {

@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
+use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
@@ -335,6 +336,47 @@ fn as_text(csv: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+impl FileTable {
+    /// Boxed here and not by `async_trait`, under which the compiler proves for seconds
+    /// that all of it can be sent.
+    fn planned<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let store = Arc::clone(&self.store);
+            let root: &Url = self.root.as_ref();
+            state.runtime_env().register_object_store(root, store);
+            let decided = filters.iter().all(|f| self.by_folder(f));
+            let limit = limit.filter(|_| decided);
+            let mut plans = Vec::new();
+            for group in &self.groups {
+                let files = self.kept(state, &group.files, filters)?;
+                if !files.is_empty() {
+                    let plan = self.scan_group(state, group, files, projection, limit);
+                    plans.push(plan.await?);
+                }
+            }
+            match plans.len() {
+                0 => {
+                    let schema = match projection {
+                        Some(columns) => Arc::new(self.schema.project(columns)?),
+                        None => Arc::clone(&self.schema),
+                    };
+                    Ok(Arc::new(EmptyExec::new(schema)) as Arc<dyn ExecutionPlan>)
+                }
+                1 => plans.pop().ok_or_else(|| {
+                    DataFusionError::Internal("a plan went missing".to_owned())
+                }),
+                _ => UnionExec::try_new(plans),
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl TableProvider for FileTable {
     fn schema(&self) -> SchemaRef {
@@ -367,31 +409,6 @@ impl TableProvider for FileTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let store = Arc::clone(&self.store);
-        let root: &Url = self.root.as_ref();
-        state.runtime_env().register_object_store(root, store);
-        let decided = filters.iter().all(|f| self.by_folder(f));
-        let limit = limit.filter(|_| decided);
-        let mut plans = Vec::new();
-        for group in &self.groups {
-            let files = self.kept(state, &group.files, filters)?;
-            if !files.is_empty() {
-                let plan = self.scan_group(state, group, files, projection, limit);
-                plans.push(plan.await?);
-            }
-        }
-        match plans.len() {
-            0 => {
-                let schema = match projection {
-                    Some(columns) => Arc::new(self.schema.project(columns)?),
-                    None => Arc::clone(&self.schema),
-                };
-                Ok(Arc::new(EmptyExec::new(schema)))
-            }
-            1 => plans.pop().ok_or_else(|| {
-                DataFusionError::Internal("a plan went missing".to_owned())
-            }),
-            _ => UnionExec::try_new(plans),
-        }
+        self.planned(state, projection, filters, limit).await
     }
 }

@@ -14,7 +14,7 @@ mod unit_tests;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::runner::error::Result;
@@ -198,21 +198,20 @@ pub struct Dag {
 }
 
 /// Answers templates that ask for columns (`dbt_utils.star`, `adapter.get_columns_in_relation`).
-#[async_trait]
 pub trait SchemaResolver: Send + Sync {
     /// Column names and SQL types of a source table, read from its files' metadata.
-    async fn source_columns(
-        &self,
-        source: &ResolvedSource,
-    ) -> Result<Vec<(String, String)>>;
+    fn source_columns<'a>(
+        &'a self,
+        source: &'a ResolvedSource,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
 
     /// Column names and SQL types of a compiled model or a seed. `upstream` holds every
     /// node it can reach, compiled.
-    async fn node_columns(
-        &self,
-        node: &Node,
-        upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>>;
+    fn node_columns<'a>(
+        &'a self,
+        node: &'a Node,
+        upstream: &'a [Arc<Node>],
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
 }
 
 /// Which tables exist, read once, so that `is_incremental()` is a pure function.

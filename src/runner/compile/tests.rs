@@ -8,22 +8,23 @@ use crate::runner::project::{ConfigMap, ModelFile, Target};
 
 struct Columns;
 
-#[async_trait]
 impl SchemaResolver for Columns {
-    async fn source_columns(
-        &self,
-        _source: &ResolvedSource,
-    ) -> Result<Vec<(String, String)>> {
-        Ok(vec![("id".to_owned(), "BIGINT".to_owned())])
+    fn source_columns<'a>(
+        &'a self,
+        _source: &'a ResolvedSource,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        let columns = vec![("id".to_owned(), "BIGINT".to_owned())];
+        Box::pin(async move { Ok(columns) })
     }
 
-    async fn node_columns(
-        &self,
-        node: &Node,
-        _upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>> {
+    fn node_columns<'a>(
+        &'a self,
+        node: &'a Node,
+        _upstream: &'a [Arc<Node>],
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
         let names = ["id", node.name.as_str()];
-        Ok(names.map(|n| (n.to_owned(), "VARCHAR".to_owned())).to_vec())
+        let columns = names.map(|n| (n.to_owned(), "VARCHAR".to_owned()));
+        Box::pin(async move { Ok(columns.to_vec()) })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::datasource::empty::EmptyTable;
+use futures::future::BoxFuture;
 
 use super::{Engine, places};
 use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake};
@@ -93,21 +93,20 @@ fn insert(catalog: &ProjectCatalog, node: &Node, entry: CatalogEntry) {
     }
 }
 
-#[async_trait]
 impl SchemaResolver for Engine {
-    async fn source_columns(
-        &self,
-        source: &ResolvedSource,
-    ) -> Result<Vec<(String, String)>> {
-        Ok(columns(&self.source_schema(source).await?))
+    fn source_columns<'a>(
+        &'a self,
+        source: &'a ResolvedSource,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move { Ok(columns(&self.source_schema(source).await?)) })
     }
 
-    async fn node_columns(
-        &self,
-        node: &Node,
-        upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>> {
-        Ok(columns(&self.schema_of(node, upstream).await?))
+    fn node_columns<'a>(
+        &'a self,
+        node: &'a Node,
+        upstream: &'a [Arc<Node>],
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move { Ok(columns(&self.schema_of(node, upstream).await?)) })
     }
 }
 

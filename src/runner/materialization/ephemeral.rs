@@ -1,6 +1,6 @@
 //! `ephemeral`: only other models read it, as part of their own SQL.
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use super::{Built, Job, Materialization};
 use crate::runner::compile::Materialized;
@@ -10,7 +10,6 @@ use crate::runner::error::Result;
 #[derive(Debug)]
 pub(super) struct Ephemeral;
 
-#[async_trait]
 impl Materialization for Ephemeral {
     fn kind(&self) -> Materialized {
         Materialized::Ephemeral
@@ -20,7 +19,7 @@ impl Materialization for Ephemeral {
         "ephemeral"
     }
 
-    async fn build(&self, _job: &Job) -> Result<Built> {
-        Ok(Built::default())
+    fn build<'a>(&'a self, _job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move { Ok(Built::default()) })
     }
 }

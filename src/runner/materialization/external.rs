@@ -8,7 +8,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{Array, UInt64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::CsvOptions;
@@ -17,6 +16,7 @@ use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::{cast, ident, lit};
 use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use url::Url;
@@ -29,7 +29,6 @@ use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 #[derive(Debug)]
 pub(super) struct External;
 
-#[async_trait]
 impl Materialization for External {
     fn kind(&self) -> Materialized {
         Materialized::External
@@ -39,16 +38,20 @@ impl Materialization for External {
         "external"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        let rows = match job.location.to_file_path() {
-            Ok(place) if job.location.scheme() == "file" => local(job, &place).await?,
-            _ => remote(job).await?,
-        };
-        (job.progress)(rows);
-        Ok(Built {
-            rows: Some(rows),
-            bytes: None,
-            message: None,
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            let rows = match job.location.to_file_path() {
+                Ok(place) if job.location.scheme() == "file" => {
+                    local(job, &place).await?
+                }
+                _ => remote(job).await?,
+            };
+            (job.progress)(rows);
+            Ok(Built {
+                rows: Some(rows),
+                bytes: None,
+                message: None,
+            })
         })
     }
 }

@@ -18,8 +18,8 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::prelude::DataFrame;
+use futures::future::BoxFuture;
 use md5::{Digest, Md5};
 use url::Url;
 
@@ -128,7 +128,9 @@ pub struct Built {
 }
 
 /// One way to keep rows.
-#[async_trait]
+///
+/// Its futures are boxed by hand: within `async_trait` the compiler proves anew for every
+/// method that a plan can be sent, which takes seconds each.
 pub trait Materialization: fmt::Debug + Send + Sync {
     /// The configuration that asks for it.
     fn kind(&self) -> Materialized;
@@ -137,7 +139,7 @@ pub trait Materialization: fmt::Debug + Send + Sync {
     fn word(&self) -> &'static str;
 
     /// Keeps the rows of `job`.
-    async fn build(&self, job: &Job) -> Result<Built>;
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>>;
 }
 
 /// Every materialization.

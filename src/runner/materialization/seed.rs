@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::util::display::FormatOptions;
 
+use futures::future::BoxFuture;
 use md5::{Digest, Md5};
 
 use super::csv::{CsvError, CsvTable, parse_csv};
@@ -22,7 +22,6 @@ use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
 #[derive(Debug)]
 pub(super) struct Seed;
 
-#[async_trait]
 impl Materialization for Seed {
     fn kind(&self) -> Materialized {
         Materialized::Seed
@@ -32,12 +31,14 @@ impl Materialization for Seed {
         "seed"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        let mut built = table::rebuild(job, &Reading::default()).await?;
-        let said = [built.message.take(), without_column(job)];
-        let said: Vec<String> = said.into_iter().flatten().collect();
-        built.message = (!said.is_empty()).then(|| said.join("; "));
-        Ok(built)
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            let mut built = table::rebuild(job, &Reading::default()).await?;
+            let said = [built.message.take(), without_column(job)];
+            let said: Vec<String> = said.into_iter().flatten().collect();
+            built.message = (!said.is_empty()).then(|| said.join("; "));
+            Ok(built)
+        })
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -13,6 +12,7 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 
 use super::reading::{FINGERPRINT, INPUTS, Reading};
 use super::{
@@ -27,7 +27,6 @@ use crate::table::{Change, TableVersion, TableWriter, Uncommitted, committed_sch
 #[derive(Debug)]
 pub(super) struct TableModel;
 
-#[async_trait]
 impl Materialization for TableModel {
     fn kind(&self) -> Materialized {
         Materialized::Table
@@ -37,9 +36,12 @@ impl Materialization for TableModel {
         "table"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
-        rebuild(job, &reading).await
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            let reading =
+                Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+            rebuild(job, &reading).await
+        })
     }
 }
 

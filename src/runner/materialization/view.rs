@@ -1,6 +1,6 @@
 //! `view`: nothing is written; the SQL must plan.
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use super::{Built, Job, Materialization, execution_error};
 use crate::runner::compile::Materialized;
@@ -10,7 +10,6 @@ use crate::runner::error::Result;
 #[derive(Debug)]
 pub(super) struct View;
 
-#[async_trait]
 impl Materialization for View {
     fn kind(&self) -> Materialized {
         Materialized::View
@@ -20,11 +19,13 @@ impl Materialization for View {
         "view"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        job.rows
-            .clone()
-            .into_optimized_plan()
-            .map_err(execution_error)?;
-        Ok(Built::default())
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            job.rows
+                .clone()
+                .into_optimized_plan()
+                .map_err(execution_error)?;
+            Ok(Built::default())
+        })
     }
 }

@@ -21,7 +21,6 @@ mod lineage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::common::Column;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -37,6 +36,7 @@ use crate::runner::error::Result;
 use crate::table::{Table, TableVersion, committed_schema};
 use apply::Update;
 use changes::{Changed, Search, key_types, used_columns};
+use futures::future::BoxFuture;
 use key_set::KeySet;
 use lineage::{Reason, Separated, separate};
 
@@ -44,7 +44,6 @@ use lineage::{Reason, Separated, separate};
 #[derive(Debug)]
 pub(super) struct Incremental;
 
-#[async_trait]
 impl Materialization for Incremental {
     fn kind(&self) -> Materialized {
         Materialized::Incremental
@@ -54,26 +53,31 @@ impl Materialization for Incremental {
         "incremental"
     }
 
-    async fn build(&self, job: &Job) -> Result<Built> {
-        let base = job.table.open().await.map_err(store_error)?;
-        let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
-        let Some(base) = base else {
-            return table::replace(job, None, &reading).await;
-        };
-        if job.full_refresh {
-            return table::replace(job, Some(&base), &reading).await;
-        }
-        if unchanged(job, &base, &reading) {
-            return Ok(no_op());
-        }
-        let reason = match prepare(job, &base, &reading).await? {
-            Ok(prepared) => return Box::pin(prepared.run(job, &base, &reading)).await,
-            Err(reason) => reason,
-        };
-        let built = table::replace(job, Some(&base), &reading).await?;
-        Ok(Built {
-            message: Some(format!("rebuilt in full: {reason}")),
-            ..built
+    fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
+        Box::pin(async move {
+            let base = job.table.open().await.map_err(store_error)?;
+            let reading =
+                Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+            let Some(base) = base else {
+                return table::replace(job, None, &reading).await;
+            };
+            if job.full_refresh {
+                return table::replace(job, Some(&base), &reading).await;
+            }
+            if unchanged(job, &base, &reading) {
+                return Ok(no_op());
+            }
+            let reason = match prepare(job, &base, &reading).await? {
+                Ok(prepared) => {
+                    return Box::pin(prepared.run(job, &base, &reading)).await;
+                }
+                Err(reason) => reason,
+            };
+            let built = table::replace(job, Some(&base), &reading).await?;
+            Ok(Built {
+                message: Some(format!("rebuilt in full: {reason}")),
+                ..built
+            })
         })
     }
 }
