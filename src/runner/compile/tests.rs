@@ -223,25 +223,22 @@ fn what_lays_out_other_databases_is_said_to_change_nothing() {
 /// Refuses models whose upstream does not come in order.
 struct Ordered;
 
-#[async_trait]
 impl SchemaResolver for Ordered {
-    async fn source_columns(
-        &self,
-        _source: &ResolvedSource,
-    ) -> Result<Vec<(String, String)>> {
-        Ok(Vec::new())
+    fn source_columns<'a>(
+        &'a self,
+        _source: &'a ResolvedSource,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move { Ok(Vec::new()) })
     }
 
-    async fn node_columns(
-        &self,
-        node: &Node,
-        upstream: &[Arc<Node>],
-    ) -> Result<Vec<(String, String)>> {
+    fn node_columns<'a>(
+        &'a self,
+        node: &'a Node,
+        upstream: &'a [Arc<Node>],
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
         let names: Vec<&str> = upstream.iter().map(|n| n.name.as_str()).collect();
-        Ok(vec![(
-            format!("{}<{}", node.name, names.join("<")),
-            String::new(),
-        )])
+        let column = format!("{}<{}", node.name, names.join("<"));
+        Box::pin(async move { Ok(vec![(column, String::new())]) })
     }
 }
 
