@@ -118,7 +118,8 @@ pub struct TableVersion {
 pub enum Change {
     /// The new files are the whole table.
     Replace,
-    /// The named files go, the new ones come.
+    /// The named files go, the new ones come. Columns may be added: they are null in the
+    /// files that stay.
     Files(Vec<DataFile>),
 }
 
@@ -146,6 +147,11 @@ impl Table {
     /// The stores it is read through.
     pub(crate) fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// Whether anything has been committed.
+    pub(crate) async fn exists(&self) -> Result<bool, TableError> {
+        log::exists(self).await
     }
 
     /// The newest committed version, or the one it is read at; `None` if there is no table.
