@@ -16,3 +16,4 @@ mod oracle;
 mod other_engine;
 mod packs;
 mod run;
+mod strategies;
