@@ -13,7 +13,7 @@ use super::{
 };
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::project::{ModelFile, Project, SourceTable};
-use crate::runner::template::{YamlContext, render_yaml_string};
+use crate::runner::template::{YamlContext, location_at, render_yaml_string};
 
 impl Compiler<'_> {
     pub(super) fn source_nodes(&self) -> Result<Vec<Node>> {
@@ -130,9 +130,15 @@ impl Compiler<'_> {
     /// Checks what can only be checked once all of the configuration is known.
     pub(super) fn check_config(&self, node: &Node) -> Result<()> {
         let checked = config::check_incremental(&node.name, &node.config);
-        checked.map_err(|error| match node.start() {
-            Some(start) => error.with_location(start),
-            None => error,
+        checked.map_err(|error| {
+            let Some(file) = &node.file else {
+                return error;
+            };
+            let word = "incremental_strategy";
+            let start = file.text.find(word);
+            let end = start.map_or(1, |start| start + word.len());
+            let start = start.unwrap_or_default();
+            error.with_location(location_at(&file.path, &file.text, start, end))
         })
     }
 

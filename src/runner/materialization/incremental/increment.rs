@@ -218,5 +218,11 @@ pub(super) fn count(files: &[DataFile]) -> u64 {
 
 /// What is said of rows that came and went.
 pub(super) fn outs(what: &str, went: u64, came: u64) -> String {
-    format!("{what}: {came} rows in, {went} rows out")
+    format!("{what}: {} in, {} out", counted(came), counted(went))
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(number: u64) -> String {
+    let rows = if number == 1 { "row" } else { "rows" };
+    format!("{number} {rows}")
 }

@@ -12,7 +12,7 @@ use datafusion::prelude::DataFrame;
 
 use super::changes::collect;
 use super::columns::find;
-use super::increment::{Increment, count, outs};
+use super::increment::{Increment, count, counted, outs};
 use super::key_set::KeySet;
 use super::rows::{as_committed, rows_of};
 use crate::runner::compile::IncrementalStrategy;
@@ -82,7 +82,7 @@ impl<'a> Rewrite<'a> {
 
     /// All rows are added.
     pub(super) async fn append(&self, mut staged: Uncommitted) -> RunnerResult<Outcome> {
-        let said = format!("appended: {} rows in", count(staged.files()));
+        let said = format!("appended: {} in", counted(count(staged.files())));
         let mut gone = Vec::new();
         if self.of.target.rewrites {
             gone = self.of.base.files.to_vec();
@@ -339,7 +339,7 @@ fn column(side: &str, name: &str) -> Expr {
 }
 
 fn merged(inserted: u64, updated: u64) -> String {
-    format!("merged: {inserted} rows inserted, {updated} updated")
+    format!("merged: {} inserted, {updated} updated", counted(inserted))
 }
 
 /// The columns that a configuration names, as the table calls them; the new rows must give
