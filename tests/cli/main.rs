@@ -14,4 +14,5 @@ mod interrupt;
 mod nodes;
 mod projects;
 mod rows;
+mod strategies;
 mod support;

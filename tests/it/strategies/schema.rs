@@ -53,7 +53,7 @@ async fn ignored_columns_are_not_written() {
         ("K", numbers(&[3])),
     ]);
     let done = project.run().await;
-    assert_snapshot!(done.message, @"appended: 1 rows in");
+    assert_snapshot!(done.message, @"appended: 1 row in");
     assert_eq!(done.rows().await, rows(&["1 10", "2 20", "3 30"]));
     assert_eq!(project.log().columns, ["k long", "v integer"]);
     let before = project.log();
