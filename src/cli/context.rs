@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use datafusion_sessionize::runner::compile::{CompileOptions, Dag, Versions, compile};
+use datafusion_sessionize::runner::compile::{CompileOptions, Dag, compile};
 use datafusion_sessionize::runner::engine::{Engine, EngineOptions};
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use datafusion_sessionize::runner::project::{LoadOptions, Project, load};
@@ -163,7 +163,6 @@ impl Context {
         let engine = self.engine(&project)?;
         let options = CompileOptions {
             full_refresh,
-            versions: Versions::default(),
             run_started_at: self
                 .started_at
                 .to_rfc3339_opts(SecondsFormat::Micros, false),

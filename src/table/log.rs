@@ -38,6 +38,13 @@ pub(super) fn log_store(table: &Table) -> Result<(LogStoreRef, Path), TableError
     ))
 }
 
+/// Whether there is a log.
+pub(super) async fn exists(table: &Table) -> Result<bool, TableError> {
+    let (log, _) = log_store(table)?;
+    let found = log.is_delta_table_location().await;
+    found.map_err(|e| read_error(table.url(), e))
+}
+
 /// Version `version` of the table, or the newest.
 pub(super) async fn open(
     table: &Table,
@@ -293,13 +300,27 @@ fn table_actions(
     if &base.schema == schema {
         return Ok(Vec::new());
     }
-    if !matches!(change, Change::Replace) {
-        let message = "a commit of single files cannot change the table's columns";
+    if matches!(change, Change::Files(removed) if stays(base, removed))
+        && !extends(schema, &base.schema)
+    {
+        let message = "a commit of single files can only add columns to the table";
         return Err(TableError::new(url, message));
     }
     let metadata: Metadata = snapshot.metadata().clone();
     let metadata = metadata.with_schema(&kernel_schema).map_err(failed)?;
     Ok(vec![Action::Metadata(metadata)])
+}
+
+/// Whether a file of `base` is not among those removed.
+fn stays(base: &TableVersion, removed: &[DataFile]) -> bool {
+    base.files.iter().any(|file| !removed.contains(file))
+}
+
+/// Whether `schema` has the columns of `base` and new ones, which are null in older files.
+fn extends(schema: &SchemaRef, base: &SchemaRef) -> bool {
+    base.fields()
+        .iter()
+        .all(|field| schema.fields().iter().any(|new| new == field))
 }
 
 /// The oldest protocol: every engine reads it, and we need no feature.

@@ -119,7 +119,8 @@ pub struct TableVersion {
 pub enum Change {
     /// The new files are the whole table.
     Replace,
-    /// The named files go, the new ones come.
+    /// The named files go, the new ones come. Columns may be added: they are null in the
+    /// files that stay.
     Files(Vec<DataFile>),
     /// The same, and the new files hold the very rows of those that go: no row changes.
     Compact {
@@ -154,6 +155,11 @@ impl Table {
     /// The stores it is read through.
     pub(crate) fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// Whether anything has been committed.
+    pub(crate) async fn exists(&self) -> Result<bool, TableError> {
+        log::exists(self).await
     }
 
     /// The newest committed version, or the one it is read at; `None` if there is no table.

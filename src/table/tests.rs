@@ -94,6 +94,36 @@ async fn files_are_joined_without_a_change_of_rows() {
     assert_eq!(sum(&table).await, 6);
 }
 
+#[tokio::test]
+async fn single_files_can_add_columns_and_no_more() {
+    let table = table(&Url::parse("memory:///t").unwrap());
+    let first = commit(&table, None, vec![1, 2]).await.unwrap();
+    let files = |batch: RecordBatch| {
+        let mut writer = table.writer(batch.schema()).unwrap();
+        async move {
+            writer.write(&batch).await.unwrap();
+            writer.close().await.unwrap()
+        }
+    };
+    let add = |schema: SchemaRef, files| {
+        let change = Change::Files(Vec::new());
+        table.commit(Some(&first), change, schema, files, BTreeMap::new())
+    };
+    let column = |value: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![value])) };
+    let of = |columns: Vec<(&str, ArrayRef)>| {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let schema = committed_schema(&batch.schema()).unwrap();
+        batch.with_schema(schema).unwrap()
+    };
+    let other = of(vec![("m", column(5))]);
+    let error = add(other.schema(), files(other).await).await.unwrap_err();
+    assert!(error.to_string().contains("only add columns"), "{error}");
+    let both = of(vec![("n", column(4)), ("m", column(5))]);
+    let second = add(both.schema(), files(both).await).await.unwrap();
+    assert_eq!((second.schema.fields().len(), second.files.len()), (2, 2));
+    assert_eq!(sum(&table).await, 7);
+}
+
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 

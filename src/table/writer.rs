@@ -181,6 +181,11 @@ impl Uncommitted {
         }
     }
 
+    /// The files so far.
+    pub(crate) fn files(&self) -> &[DataFile] {
+        &self.files
+    }
+
     /// Takes over the files of `other`.
     pub(crate) fn extend(&mut self, mut other: Self) {
         self.store = self.store.take().or_else(|| other.store.take());

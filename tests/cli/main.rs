@@ -15,5 +15,6 @@ mod projects;
 mod rows;
 #[cfg(feature = "s3")]
 mod s3;
+mod strategies;
 mod support;
 mod upkeep;

@@ -18,3 +18,4 @@ mod packs;
 mod run;
 mod schedules;
 mod stores;
+mod strategies;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
 use datafusion_sessionize::runner::compile::{
-    Compiled, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind, Relation,
+    Compiled, Dag, IncrementalConfig, Materialized, Node, NodeConfig, NodeId, NodeKind,
+    Relation,
 };
 use datafusion_sessionize::runner::engine::{Engine, EngineOptions};
 use datafusion_sessionize::runner::project::{Project, Properties, Target};
@@ -256,8 +257,7 @@ fn model(name: &str, materialized: Materialized, sql: &str, reads: &[&str]) -> N
             unique_key: Vec::new(),
             recompute_by: Vec::new(),
             cluster_by: Vec::new(),
-            incremental_strategy: None,
-            on_schema_change: None,
+            incremental: IncrementalConfig::default(),
             full_refresh: None,
             location: None,
             format: None,

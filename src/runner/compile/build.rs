@@ -13,8 +13,8 @@ use super::jinja::{
     target_json,
 };
 use super::{
-    CompileOptions, Compiled, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind,
-    Relation, SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
+    CompileOptions, Dag, Materialized, Node, NodeConfig, NodeId, NodeKind, Relation,
+    SchemaResolver, config, generic_tests, graph, nodes, unit_tests,
 };
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::project::{ConfigMap, Project};
@@ -162,6 +162,7 @@ impl<'a> Compiler<'a> {
                     }
                     Err(stopped) => return Err(stopped.error),
                 }
+                self.check_config(&draft.node)?;
             }
             found.push(draft);
         }
@@ -271,48 +272,6 @@ impl<'a> Compiler<'a> {
         let order = graph::sorted(&reads, &|id| id.to_string(), &|_, _| None)?;
         let nodes = order.iter().filter_map(|id| self.done.get(id));
         Ok(nodes.cloned().collect())
-    }
-
-    async fn compile_node(&mut self, draft: Draft) -> Result<Node> {
-        let mut node = draft.node;
-        let Some(source) = draft.source else {
-            return Ok(node);
-        };
-        let full_refresh = node
-            .config
-            .full_refresh
-            .unwrap_or(self.options.full_refresh);
-        let incremental = node.config.materialized == Materialized::Incremental
-            && self.options.versions.incremental.contains(&node.id)
-            && !full_refresh;
-        let job = || Job {
-            incremental,
-            ..Job::default()
-        };
-        let rendered = self.execute(&source, &node, job).await?;
-        let late = rendered
-            .record
-            .reads
-            .iter()
-            .find(|id| !node.depends_on.contains(id));
-        if let Some(late) = late {
-            let name = late.rsplit('.').next().unwrap_or_default();
-            let message = format!(
-                "`{}` reads `{name}` only while it executes, so the order is not known",
-                node.name
-            );
-            return Err(
-                RunnerError::new(ErrorKind::Graph, message).with_hint(format!(
-                    "add `-- depends_on: {{{{ ref('{name}') }}}}` to the model"
-                )),
-            );
-        }
-        self.logs.extend(rendered.record.logs);
-        node.compiled = Compiled {
-            sql: rendered.sql,
-            map: rendered.map,
-        };
-        Ok(node)
     }
 
     fn data_tests(&self, nodes: &[Node], drafts: &[Draft]) -> Result<Vec<Draft>> {

@@ -155,7 +155,7 @@ fn draft(
         raw_code: Arc::from(sql.as_str()),
         compiled: super::Compiled {
             sql,
-            map: super::SourceMap::default(),
+            ..super::Compiled::default()
         },
         depends_on: reads,
     };

@@ -11,7 +11,7 @@ mod select;
 mod source_map;
 mod unit_tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -21,6 +21,8 @@ use crate::runner::error::Result;
 use crate::runner::project::{
     DataTest, Project, Properties, SeedFile, SourceTable, TextFile, UnitTest,
 };
+
+pub use config::{IncrementalConfig, IncrementalStrategy, OnSchemaChange};
 
 /// dbt's unique id: `model.<project>.<name>`, `seed.…`, `source.<project>.<source>.<table>`,
 /// `test.<project>.<test name>[.<hash>]`, `unit_test.<project>.<model>.<name>`.
@@ -50,7 +52,7 @@ pub enum Materialized {
     Ephemeral,
     /// A committed Delta Lake table, rebuilt whole.
     Table,
-    /// A committed Delta Lake table, updated by key.
+    /// A committed Delta Lake table, updated as [`IncrementalStrategy`] says.
     Incremental,
     /// A plain Parquet, CSV or JSON export.
     External,
@@ -73,17 +75,15 @@ pub struct NodeConfig {
     pub recompute_by: Vec<String>,
     /// `cluster_by`: the columns by which `optimize` sorts rows.
     pub cluster_by: Vec<String>,
-    /// `incremental_strategy`.
-    pub incremental_strategy: Option<String>,
-    /// `on_schema_change`.
-    pub on_schema_change: Option<String>,
+    /// `incremental_strategy`, `on_schema_change` and what goes with them.
+    pub incremental: IncrementalConfig,
     /// `full_refresh: false` shields a model from `--full-refresh`.
     pub full_refresh: Option<bool>,
     /// `external`: `location`, default `<target location>/<name>.<format>`, as written.
     pub location: Option<String>,
     /// `external`: `format` (parquet, csv, json). Default: by the location's ending, else parquet.
     pub format: Option<String>,
-    /// `external`: `partition_by` columns.
+    /// `external` and `insert_overwrite`: `partition_by` columns.
     pub partition_by: Vec<String>,
     /// Seeds: `column_types`.
     pub column_types: BTreeMap<String, String>,
@@ -148,6 +148,9 @@ pub struct Compiled {
     pub sql: String,
     /// Maps places in `sql` to the model's file.
     pub map: SourceMap,
+    /// The SQL of a full refresh, where `sql` is that of an increment: `is_incremental()`
+    /// was true.
+    pub of_full_refresh: Option<String>,
 }
 
 /// Maps byte offsets of rendered SQL to byte offsets of the template.
@@ -199,7 +202,8 @@ pub struct Dag {
     pub logs: Vec<String>,
 }
 
-/// Answers templates that ask for columns (`dbt_utils.star`, `adapter.get_columns_in_relation`).
+/// Answers templates that ask for columns (`dbt_utils.star`, `adapter.get_columns_in_relation`)
+/// and whether there is a table (`is_incremental()`).
 pub trait SchemaResolver: Send + Sync {
     /// Column names and SQL types of a source table, read from its files' metadata.
     fn source_columns<'a>(
@@ -214,13 +218,10 @@ pub trait SchemaResolver: Send + Sync {
         node: &'a Node,
         upstream: &'a [Arc<Node>],
     ) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
-}
 
-/// Which tables exist, read once, so that `is_incremental()` is a pure function.
-#[derive(Debug, Clone, Default)]
-pub struct Versions {
-    /// Nodes that have a committed version and may be updated instead of rebuilt.
-    pub incremental: HashSet<NodeId>,
+    /// Whether the table of an incremental model is there. Asked once a compilation, and
+    /// not at all for models that are updated by key.
+    fn table_exists<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Result<bool>>;
 }
 
 /// What [`compile`] needs beside the project.
@@ -228,8 +229,6 @@ pub struct Versions {
 pub struct CompileOptions {
     /// `--full-refresh`.
     pub full_refresh: bool,
-    /// See [`Versions`].
-    pub versions: Versions,
     /// `run_started_at`, RFC 3339; passed in, so that compiling is pure.
     pub run_started_at: String,
     /// `invocation_id`.
@@ -277,6 +276,7 @@ pub async fn compile_inline(
     node.compiled = Compiled {
         sql: rendered.sql,
         map: rendered.map,
+        of_full_refresh: None,
     };
     Ok(node)
 }

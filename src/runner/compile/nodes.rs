@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::build::{Compiler, Draft};
+use super::build::{Compiler, Draft, Job};
 use super::fragments::template;
 use super::{
-    Compiled, Materialized, Node, NodeConfig, NodeId, NodeKind, Relation, ResolvedSource,
-    SOURCE_CATALOG, config,
+    Compiled, IncrementalStrategy, Materialized, Node, NodeConfig, NodeId, NodeKind,
+    Relation, ResolvedSource, SOURCE_CATALOG, config,
 };
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::project::{ModelFile, Project, SourceTable};
-use crate::runner::template::{YamlContext, render_yaml_string};
+use crate::runner::template::{YamlContext, location_at, render_yaml_string};
 
 impl Compiler<'_> {
     pub(super) fn source_nodes(&self) -> Result<Vec<Node>> {
@@ -126,6 +126,76 @@ impl Compiler<'_> {
             source: Some(template(&model.file)),
         })
     }
+
+    /// Checks what can only be checked once all of the configuration is known.
+    pub(super) fn check_config(&self, node: &Node) -> Result<()> {
+        let checked = config::check_incremental(&node.name, &node.config);
+        checked.map_err(|error| {
+            let Some(file) = &node.file else {
+                return error;
+            };
+            let word = "incremental_strategy";
+            let start = file.text.find(word);
+            let end = start.map_or(1, |start| start + word.len());
+            let start = start.unwrap_or_default();
+            error.with_location(location_at(&file.path, &file.text, start, end))
+        })
+    }
+
+    /// The SQL of a node; of an increment and of a full refresh where they differ.
+    pub(super) async fn compile_node(&mut self, draft: Draft) -> Result<Node> {
+        let mut node = draft.node;
+        let Some(source) = draft.source else {
+            return Ok(node);
+        };
+        let incremental = self.is_incremental(&node).await?;
+        let job = |incremental| {
+            move || Job {
+                incremental,
+                ..Job::default()
+            }
+        };
+        let rendered = self.execute(&source, &node, job(incremental)).await?;
+        all_known(&node, &rendered.record.reads)?;
+        self.logs.extend(rendered.record.logs);
+        let mut of_full_refresh = None;
+        if incremental {
+            let full = self.execute(&source, &node, job(false)).await?;
+            of_full_refresh = Some(full.sql);
+        }
+        node.compiled = Compiled {
+            sql: rendered.sql,
+            map: rendered.map,
+            of_full_refresh,
+        };
+        Ok(node)
+    }
+
+    /// What `is_incremental()` says: never in a model that is updated by key, whose SQL is
+    /// the definition of all of its rows.
+    async fn is_incremental(&self, node: &Node) -> Result<bool> {
+        let config = &node.config;
+        let full_refresh = config.full_refresh.unwrap_or(self.options.full_refresh);
+        let by_key = config.incremental.strategy == IncrementalStrategy::Keys;
+        if config.materialized != Materialized::Incremental || full_refresh || by_key {
+            return Ok(false);
+        }
+        self.schemas.table_exists(node).await
+    }
+}
+
+/// What a template reads while it executes must be what it was seen to read before.
+fn all_known(node: &Node, reads: &[NodeId]) -> Result<()> {
+    let Some(late) = reads.iter().find(|id| !node.depends_on.contains(id)) else {
+        return Ok(());
+    };
+    let name = late.rsplit('.').next().unwrap_or_default();
+    let message = format!(
+        "`{}` reads `{name}` only while it executes, so the order is not known",
+        node.name
+    );
+    let hint = format!("add `-- depends_on: {{{{ ref('{name}') }}}}` to the model");
+    Err(RunnerError::new(ErrorKind::Graph, message).with_hint(hint))
 }
 
 /// `source.<project>.<source>.<table>`.

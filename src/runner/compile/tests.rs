@@ -26,6 +26,10 @@ impl SchemaResolver for Columns {
         let columns = names.map(|n| (n.to_owned(), "VARCHAR".to_owned()));
         Box::pin(async move { Ok(columns.to_vec()) })
     }
+
+    fn table_exists<'a>(&'a self, _node: &'a Node) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { Ok(true) })
+    }
 }
 
 fn file(path: &str, text: &str) -> TextFile {
@@ -114,6 +118,31 @@ fn references_variables_and_helpers_become_sql() {
         ),
         "xFalse"
     );
+}
+
+#[test]
+fn an_increment_is_compiled_beside_a_full_refresh() {
+    let text = |strategy: &str| {
+        format!(
+            "{{{{ config(materialized='incremental', unique_key='k', \
+             incremental_strategy='{strategy}') }}}}{{{{ is_incremental() }}}}"
+        )
+    };
+    for (strategy, sql, full) in [
+        ("keys", "False", None),
+        ("append", "True", Some("False")),
+        ("merge", "True", Some("False")),
+        ("delete+insert", "True", Some("False")),
+        ("insert_overwrite", "True", Some("False")),
+    ] {
+        let dag = compiled(&[("m", &text(strategy))], "").unwrap();
+        let compiled = &dag.nodes[0].compiled;
+        assert_eq!(compiled.sql, sql, "{strategy}");
+        assert_eq!(compiled.of_full_refresh.as_deref(), full, "{strategy}");
+    }
+    let text = text("append").replace("config(", "config(full_refresh=true, ");
+    let dag = compiled(&[("m", &text)], "").unwrap();
+    assert_eq!(dag.nodes[0].compiled.sql, "False");
 }
 
 #[test]
@@ -239,6 +268,10 @@ impl SchemaResolver for Ordered {
         let names: Vec<&str> = upstream.iter().map(|n| n.name.as_str()).collect();
         let column = format!("{}<{}", node.name, names.join("<"));
         Box::pin(async move { Ok(vec![(column, String::new())]) })
+    }
+
+    fn table_exists<'a>(&'a self, _node: &'a Node) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { Ok(true) })
     }
 }
 

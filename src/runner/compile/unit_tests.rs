@@ -75,6 +75,7 @@ async fn node(compiler: &mut Compiler<'_>, test: &UnitTest) -> Result<Option<Nod
         compiled: Compiled {
             sql: rendered.sql,
             map: rendered.map,
+            of_full_refresh: None,
         },
         depends_on: vec![Arc::clone(&model.id)],
         kind: NodeKind::UnitTest {

@@ -109,6 +109,15 @@ impl SchemaResolver for Engine {
     ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
         Box::pin(async move { Ok(columns(&self.schema_of(node, upstream).await?)) })
     }
+
+    fn table_exists<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let exists = self.table(node)?.exists().await;
+            exists.map_err(|e| {
+                RunnerError::new(ErrorKind::Store, e.to_string()).with_source(e)
+            })
+        })
+    }
 }
 
 fn columns(schema: &SchemaRef) -> Vec<(String, String)> {

@@ -67,13 +67,24 @@ pub struct Job {
 }
 
 impl Job {
-    /// A short text that differs where the definition does.
+    /// A short text that differs where the definition, or what this package makes of it,
+    /// does.
     fn fingerprint(&self) -> String {
-        let mut hash = Md5::new();
-        hash.update(env!("CARGO_PKG_VERSION"));
-        hash.update(&self.definition);
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hashed(&[env!("CARGO_PKG_VERSION"), &self.definition])
     }
+
+    /// A short text that differs where the definition does.
+    fn definition_hash(&self) -> String {
+        hashed(&[&self.definition])
+    }
+}
+
+fn hashed(texts: &[&str]) -> String {
+    let mut hash = Md5::new();
+    for text in texts {
+        hash.update(text);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Whether a rebuild of `base` would give what is there.

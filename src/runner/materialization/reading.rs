@@ -19,6 +19,12 @@ use crate::catalog::{FileTable, Origin};
 /// The keys of a commit's metadata.
 pub(super) const INPUTS: &str = "inputs";
 pub(super) const FINGERPRINT: &str = "fingerprint";
+/// A hash of what a full refresh would have run.
+pub(super) const DEFINITION: &str = "definition";
+/// Only in increments, which say neither what they read nor that the table is what its
+/// definition gives: the strategy, and the version that was built in full.
+pub(super) const STRATEGY: &str = "strategy";
+pub(super) const BUILT: &str = "built_in_full";
 
 /// A file of a lake, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

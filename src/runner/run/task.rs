@@ -187,10 +187,12 @@ fn placed(error: RunnerError, node: &Node) -> RunnerError {
     }
 }
 
-/// All that decides the rows of `node` beside the data: its SQL and that of the views it
-/// reads, or a seed's text and how it is read.
+/// All that decides the rows of `node` beside the data: its SQL (that of a full refresh) and
+/// that of the views it reads, or a seed's text and how it is read.
 async fn definition(dag: &Dag, node: &Node) -> Result<String> {
-    let mut parts = vec![node.compiled.sql.clone()];
+    let compiled = &node.compiled;
+    let sql = compiled.of_full_refresh.as_ref().unwrap_or(&compiled.sql);
+    let mut parts = vec![sql.clone()];
     if let Some(checksum) = seed_checksum(node).await? {
         let config = &node.config;
         let read = format!("{:?} {:?}", config.column_types, config.delimiter);

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-use crate::runner::compile::{Compiled, NodeConfig};
+use crate::runner::compile::{Compiled, IncrementalConfig, NodeConfig};
 use crate::runner::error::Location;
 use crate::runner::project::{
     ConfigMap, DataTest, Project, Properties, Target, UnitTest, UnitTestRows,
@@ -175,8 +175,7 @@ fn node(name: &str, kind: NodeKind, reads: &[&str]) -> Node {
             unique_key: Vec::new(),
             recompute_by: Vec::new(),
             cluster_by: Vec::new(),
-            incremental_strategy: None,
-            on_schema_change: None,
+            incremental: IncrementalConfig::default(),
             full_refresh: None,
             location: None,
             format: None,

@@ -14,26 +14,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
+    AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
 };
 use datafusion::arrow::compute::{filter_record_batch, take_record_batch};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::hash_utils::{QualityRandomState, RandomState, create_hashes};
 use datafusion::common::{Column, DataFusionError, Result, internal_err};
-use datafusion::datasource::provider_as_source;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, ident, lit,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 
 use super::changes::{CHANGE, net};
 use super::key_set::KeySet;
-use crate::catalog::{FileTable, committed};
+use super::rows::{as_committed, rows_of};
 use crate::runner::materialization::{Job, execution_error, store_error};
-use crate::table::{Change, DataFile, TableVersion, TableWriter, cast_column};
+use crate::table::{Change, DataFile, TableVersion, TableWriter};
 
 /// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
 const BYTES_A_ROW: usize = 80;
@@ -95,8 +91,7 @@ impl Update<'_> {
     /// Rows that came or went, and how often.
     fn difference(&self) -> Result<DataFrame> {
         let fields = self.base.schema.fields();
-        let old = committed(self.job.table.stores(), self.base)?;
-        let old = self.scan(provider_as_source(old))?;
+        let old = self.rows_of(&self.base.files)?;
         let key: Vec<_> = self.key.iter().map(|c| ident(c.name.clone())).collect();
         let old = old.filter(self.keys.predicate(&key))?;
         let mut old_columns = Vec::new();
@@ -107,21 +102,13 @@ impl Update<'_> {
             old_columns.push(ident(name.clone()).alias(name));
             let (qualifier, found) = output.qualified_field(index);
             let column = Expr::Column(Column::from((qualifier, found)));
-            new_columns.push(as_committed(column, field.data_type()).alias(name));
+            new_columns.push(as_committed(column, field).alias(name));
         }
         old_columns.push(lit(-1_i64).alias(CHANGE));
         new_columns.push(lit(1_i64).alias(CHANGE));
         let new = DataFrame::new(self.context.state(), self.plan.clone());
         let both = old.select(old_columns)?.union(new.select(new_columns)?)?;
         net(both, fields.iter().map(|f| ident(f.name())).collect())
-    }
-
-    fn scan(
-        &self,
-        source: Arc<dyn datafusion::logical_expr::TableSource>,
-    ) -> Result<DataFrame> {
-        let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
-        Ok(DataFrame::new(self.context.state(), plan))
     }
 
     /// Writes the rows that came and takes down those that went.
@@ -164,6 +151,7 @@ impl Update<'_> {
             if !holds {
                 continue;
             }
+            let file = std::slice::from_ref(file);
             let rows = self.rows_of(file).map_err(execution_error)?;
             let mut stream = rows.execute_stream().await.map_err(execution_error)?;
             while let Some(batch) = stream.next().await {
@@ -171,7 +159,7 @@ impl Update<'_> {
                 let rest = gone.strike(&batch).map_err(execution_error)?;
                 kept.write(&rest).await.map_err(store_error)?;
             }
-            replaced.push(file.clone());
+            replaced.extend_from_slice(file);
         }
         if gone.rows() > 0 {
             let lost: Result<()> = internal_err!(
@@ -184,18 +172,15 @@ impl Update<'_> {
         Ok(replaced)
     }
 
-    fn rows_of(&self, file: &DataFile) -> Result<DataFrame> {
-        let table = committed(self.job.table.stores(), self.base)?;
-        let Some(table) = table.downcast_ref::<FileTable>() else {
-            return internal_err!("a committed table is no table of files");
-        };
-        let one = table.only(|meta| meta.location == file.path);
-        self.scan(provider_as_source(Arc::new(one)))
+    fn rows_of(&self, files: &[DataFile]) -> Result<DataFrame> {
+        let stores = self.job.table.stores();
+        rows_of(&self.context.state(), stores, self.base, files)
     }
 
     async fn holds(&self, file: &DataFile, gone: &Gone) -> Result<bool> {
         let key: Vec<_> = self.key.iter().map(|c| ident(c.name.clone())).collect();
-        let rows = self.rows_of(file)?.filter(self.keys.predicate(&key))?;
+        let rows = self.rows_of(std::slice::from_ref(file))?;
+        let rows = rows.filter(self.keys.predicate(&key))?;
         let mut stream = rows.execute_stream().await?;
         while let Some(batch) = stream.next().await {
             if gone.holds_any(&batch?)? {
@@ -293,49 +278,10 @@ fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
         .collect())
 }
 
-/// `column` with the type under which it is committed.
-fn as_committed(column: Expr, to: &DataType) -> Expr {
-    let function = AsCommitted {
-        to: to.clone(),
-        signature: Signature::any(1, Volatility::Immutable),
-    };
-    ScalarUDF::new_from_impl(function).call(vec![column])
-}
-
-/// The conversion of a table's writer, as a function.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct AsCommitted {
-    to: DataType,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for AsCommitted {
-    fn name(&self) -> &'static str {
-        "as_committed"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.to.clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let Some(array) = arrays.first() else {
-            return internal_err!("`as_committed` takes one argument");
-        };
-        let array: ArrayRef = cast_column(array, &self.to)?;
-        Ok(ColumnarValue::Array(array))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::StringArray;
+    use datafusion::arrow::array::{ArrayRef, StringArray};
 
     fn rows(texts: &[&str]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));

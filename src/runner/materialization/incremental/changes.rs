@@ -189,7 +189,10 @@ fn place(index: usize) -> String {
 }
 
 /// Reads all rows; their columns are dealt out to the sets in turn.
-async fn collect(rows: DataFrame, into: &[(&Arc<KeySet>, usize)]) -> Result<()> {
+pub(super) async fn collect(
+    rows: DataFrame,
+    into: &[(&Arc<KeySet>, usize)],
+) -> Result<()> {
     let mut stream = rows.execute_stream().await?;
     while let Some(batch) = stream.next().await {
         let batch = batch?;

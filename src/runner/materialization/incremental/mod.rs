@@ -12,11 +12,17 @@
 //!
 //! The unit of recomputation is a key: `recompute_by` (default: `unique_key`) names columns
 //! of the model by which it can be taken apart (see `lineage`).
+//!
+//! So it is by the strategy `keys`, the default. dbt's strategies are in `increment`.
 
 mod apply;
 mod changes;
+mod columns;
+mod increment;
 mod key_set;
 mod lineage;
+mod rewrite;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,21 +32,22 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::reading::{Difference, Inputs, Leaf, Reading, difference};
+use super::reading::{Difference, Inputs, Leaf, Reading, STRATEGY, difference};
 use super::{
     Built, Job, Materialization, execution_error, no_op, store_error, table, unchanged,
 };
 use crate::catalog::{FileTable, Origin, committed};
-use crate::runner::compile::Materialized;
+use crate::runner::compile::{IncrementalStrategy, Materialized, OnSchemaChange};
 use crate::runner::error::Result;
 use crate::table::{Table, TableVersion, committed_schema};
 use apply::Update;
 use changes::{Changed, Search, key_types, used_columns};
+use columns::SchemaChange;
 use futures::future::BoxFuture;
 use key_set::KeySet;
 use lineage::{Reason, Separated, separate};
 
-/// A committed table, updated by key.
+/// A committed table, updated as its strategy says.
 #[derive(Debug)]
 pub(super) struct Incremental;
 
@@ -54,32 +61,41 @@ impl Materialization for Incremental {
     }
 
     fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
-        Box::pin(async move {
-            let base = job.table.open().await.map_err(store_error)?;
-            let reading =
-                Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
-            let Some(base) = base else {
-                return table::replace(job, None, &reading).await;
-            };
-            if job.full_refresh {
-                return table::replace(job, Some(&base), &reading).await;
-            }
-            if unchanged(job, &base, &reading) {
-                return Ok(no_op());
-            }
-            let reason = match prepare(job, &base, &reading).await? {
-                Ok(prepared) => {
-                    return Box::pin(prepared.run(job, &base, &reading)).await;
-                }
-                Err(reason) => reason,
-            };
-            let built = table::replace(job, Some(&base), &reading).await?;
-            Ok(Built {
-                message: Some(format!("rebuilt in full: {reason}")),
-                ..built
-            })
-        })
+        Box::pin(build(job))
     }
+}
+
+/// Brings the table of `job` up to date.
+async fn build(job: &Job) -> Result<Built> {
+    let base = job.table.open().await.map_err(store_error)?;
+    let reading = Reading::of(job.rows.logical_plan()).map_err(execution_error)?;
+    let config = &job.node.config.incremental;
+    if config.strategy != IncrementalStrategy::Keys {
+        return Box::pin(increment::build(job, base, &reading)).await;
+    }
+    let Some(base) = base else {
+        return table::replace(job, None, &reading).await;
+    };
+    if job.full_refresh {
+        return table::replace(job, Some(&base), &reading).await;
+    }
+    if config.on_schema_change == OnSchemaChange::Fail {
+        let rows = Arc::new(job.rows.schema().as_arrow().clone());
+        let rows = committed_schema(&rows).map_err(execution_error)?;
+        SchemaChange::between(&base.schema, &rows).refuse(&job.node.name)?;
+    }
+    if unchanged(job, &base, &reading) {
+        return Ok(no_op());
+    }
+    let reason = match prepare(job, &base, &reading).await? {
+        Ok(prepared) => return Box::pin(prepared.run(job, &base, &reading)).await,
+        Err(reason) => reason,
+    };
+    let built = table::replace(job, Some(&base), &reading).await?;
+    Ok(Built {
+        message: Some(format!("rebuilt in full: {reason}")),
+        ..built
+    })
 }
 
 /// An update that can be made by key.
@@ -197,6 +213,9 @@ fn same_definition(
 ) -> std::result::Result<(), Reason> {
     if let Some(reason) = &reading.unsteady {
         return Err(reason.clone());
+    }
+    if let Some(strategy) = base.metadata.get(STRATEGY) {
+        return Err(format!("its last run used the strategy `{strategy}`"));
     }
     if base.metadata.get(super::reading::FINGERPRINT) != Some(&job.fingerprint()) {
         return Err("its SQL or a variable has changed".to_owned());

@@ -42,7 +42,7 @@ type Key = (&'static str, Shape);
 
 const DATABASE: &str = "a model's catalog is the project's name; remove the key";
 const HOOKS: &str = "hooks do not run here; put the SQL into a model";
-const MERGE: &str = "incremental tables always equal a full refresh; remove the key";
+const PREDICATES: &str = "all rows of the table are looked at; remove the key";
 
 const COMMON: &[Key] = &[
     ("enabled", Flag),
@@ -90,10 +90,10 @@ const MODEL: &[Key] = &[
     ("delimiter", Refused("exports are written with commas")),
     ("recompute_by", OneOrMore),
     ("sql_header", Refused("put the SQL into the model")),
-    ("incremental_predicates", Refused(MERGE)),
-    ("predicates", Refused(MERGE)),
-    ("merge_update_columns", Refused(MERGE)),
-    ("merge_exclude_columns", Refused(MERGE)),
+    ("incremental_predicates", Refused(PREDICATES)),
+    ("predicates", Refused(PREDICATES)),
+    ("merge_update_columns", OneOrMore),
+    ("merge_exclude_columns", OneOrMore),
     ("batch_size", Refused("microbatch models are not supported")),
     ("begin", Refused("microbatch models are not supported")),
     ("lookback", Refused("microbatch models are not supported")),

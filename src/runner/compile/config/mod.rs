@@ -1,5 +1,7 @@
 //! Configuration as written -> [`NodeConfig`], checked key by key.
 
+mod incremental;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -7,6 +9,10 @@ use serde_json::{Map, Value};
 use super::{Materialized, NodeConfig};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError, did_you_mean};
 use crate::runner::project::{ConfigMap, is_layout};
+
+pub use incremental::{IncrementalConfig, IncrementalStrategy, OnSchemaChange};
+
+pub(super) use incremental::check_incremental;
 
 /// Keys with a meaning here.
 const KEYS: &[&str] = &[
@@ -21,6 +27,8 @@ const KEYS: &[&str] = &[
     "cluster_by",
     "incremental_strategy",
     "on_schema_change",
+    "merge_update_columns",
+    "merge_exclude_columns",
     "full_refresh",
     "location",
     "format",
@@ -69,8 +77,6 @@ const REFUSED: &[&str] = &[
     "indexes",
     "incremental_predicates",
     "lookback",
-    "merge_exclude_columns",
-    "merge_update_columns",
     "options",
     "per_thread_output",
     "plugin",
@@ -154,12 +160,18 @@ fn strings_of(value: &Value) -> Vec<String> {
 /// table that such a model does not have.
 pub(super) fn without_effect(config: &NodeConfig) -> Vec<&str> {
     use Materialized::{External, Incremental, Seed, Table};
-    let external = config.materialized == External;
+    let partitioned = match config.materialized {
+        External => true,
+        Incremental => {
+            config.incremental.strategy == IncrementalStrategy::InsertOverwrite
+        }
+        _ => false,
+    };
     let committed = matches!(config.materialized, Table | Incremental | Seed);
     let set = config.raw.iter().filter(|(_, value)| !value.is_null());
     let names = set.map(|(key, _)| key.as_str());
     let idle = |key: &&str| match *key {
-        "partition_by" => !external,
+        "partition_by" => !partitioned,
         "cluster_by" => !committed,
         key => is_layout(key),
     };
@@ -190,8 +202,7 @@ pub(super) fn typed(config: &ConfigMap, default: Materialized) -> Result<NodeCon
         unique_key: reader.strings("unique_key")?,
         recompute_by: reader.strings("recompute_by")?,
         cluster_by: reader.strings("cluster_by")?,
-        incremental_strategy: reader.text("incremental_strategy")?,
-        on_schema_change: reader.text("on_schema_change")?,
+        incremental: IncrementalConfig::read(&reader)?,
         full_refresh: reader.flag("full_refresh")?,
         location: reader.text("location")?,
         format: reader.one_of("format", &["parquet", "csv", "json"])?,
@@ -217,8 +228,7 @@ pub(super) fn defaults() -> NodeConfig {
         unique_key: Vec::new(),
         recompute_by: Vec::new(),
         cluster_by: Vec::new(),
-        incremental_strategy: None,
-        on_schema_change: None,
+        incremental: IncrementalConfig::default(),
         full_refresh: None,
         location: None,
         format: None,
@@ -348,7 +358,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Columns of an export; tables of other databases are partitioned by maps as well.
+    /// Columns; tables of other databases are partitioned by maps as well.
     fn partition_by(&self, materialized: Materialized) -> Result<Vec<String>> {
         match (self.get("partition_by"), materialized) {
             (_, Materialized::External) => self.strings("partition_by"),
