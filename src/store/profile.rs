@@ -89,8 +89,8 @@ fn files(settings: &BTreeMap<String, String>) -> Option<ProfileFiles> {
     };
     let config = place("AWS_CONFIG_FILE", "config")?;
     let credentials = place("AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
-    let mut files = ProfileFiles::builder();
-    // a file that is named and not there would be an error
+    // no file at all, or one that is named and not there, is an error to the reader
+    let mut files = ProfileFiles::builder().with_contents(ProfileFileKind::Config, "");
     for (kind, path) in [
         (ProfileFileKind::Config, config),
         (ProfileFileKind::Credentials, credentials),
@@ -187,6 +187,15 @@ credential_process = printf '{\"Version\": 1, \"AccessKeyId\": \"PK\", \"SecretA
         assert_eq!(lake.endpoint.as_deref(), Some("http://127.0.0.1:9"));
         let found = lake.credentials().get_credential().await.unwrap();
         assert_eq!((&*found.key_id, &*found.secret_key), ("LK", "LS"));
+    }
+
+    #[tokio::test]
+    async fn a_home_without_files_says_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().to_str().unwrap().to_owned();
+        let settings = BTreeMap::from([("HOME".to_owned(), path)]);
+        let profile = Profile::load(&settings).await;
+        assert_eq!((profile.region, profile.endpoint), (None, None));
     }
 
     #[cfg(unix)]

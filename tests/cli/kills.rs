@@ -128,18 +128,21 @@ impl Case {
         copy(&self.project.path("saved"), &self.project.path("tables"));
     }
 
-    fn killed_after(&self, delay: Duration) {
+    /// Whether nothing of the killed run was seen.
+    fn killed_after(&self, delay: Duration) -> bool {
         self.reset();
         let mut child = started(&self.project, &["run"]);
         sleep(delay);
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
-        for (table, rows) in read(&self.project) {
-            let whole = rows == self.old[&table] || rows == self.new[&table];
+        let found = read(&self.project);
+        for (table, rows) in &found {
+            let whole = *rows == self.old[table] || *rows == self.new[table];
             assert!(whole, "`{table}` after {delay:?}: {rows:?}");
         }
         built(&self.project);
         assert_eq!(read(&self.project), self.new, "after {delay:?}");
+        found == self.old
     }
 }
 
@@ -148,9 +151,12 @@ impl Case {
 fn a_kill_at_any_time_leaves_whole_tables() {
     let deal = |first: u32| {
         let case = Case::new();
-        for number in (first..KILLS).step_by(2) {
-            case.killed_after(case.length * number / (KILLS - 1));
-        }
+        let delays = (first..KILLS).step_by(2);
+        let delays = delays.map(|number| case.length * number / (KILLS - 1));
+        let ends: Vec<_> = delays.map(|delay| case.killed_after(delay)).collect();
+        // otherwise the kills came too late, or too early, to say anything
+        assert!(ends.iter().any(|old| *old), "{ends:?}");
+        assert!(ends.iter().any(|old| !*old), "{ends:?}");
     };
     std::thread::scope(|scope| {
         scope.spawn(|| deal(0));

@@ -135,7 +135,7 @@ fn writable(url: &Url, of: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!("{of}: `{url}` can be read only");
-    let hint = "tables are kept in a folder or an object store; see `sessionize debug`";
+    let hint = "name a folder, or a place in an object store";
     Err(RunnerError::new(ErrorKind::Project, message).with_hint(hint))
 }
 
