@@ -79,7 +79,7 @@ fn configured(settings: &BTreeMap<String, String>) -> MicrosoftAzureBuilder {
     }
     let endpoint = known
         .get("azure_storage_endpoint")
-        .or(known.get("azure_endpoint"));
+        .or_else(|| known.get("azure_endpoint"));
     let plain = endpoint.is_some_and(|e| e.starts_with("http://"));
     let mut builder = MicrosoftAzureBuilder::new()
         .with_client_options(client().with_allow_http(plain))

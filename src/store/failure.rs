@@ -105,43 +105,41 @@ pub(super) fn explained(
         Error::Generic { source, .. } if source.is::<StoreFailure>() => return error,
         _ => {}
     }
-    let cause = Cause::of(&error, of);
-    let said = said(&error);
-    let container = words.container;
     let url = path.map_or_else(|| root.to_owned(), |path| format!("{root}/{path}"));
-    let url = url.as_str();
-    let (what, hint) = match cause {
-        Cause::NoContainer => {
-            let what = format!("`{root}`: there is no such {container}");
-            return StoreFailure::new(what, words.place).into();
-        }
-        Cause::OtherRegion => {
-            let what = format!("`{root}`: the {container} is in another region");
-            return StoreFailure::new(what, words.place).into();
-        }
+    told(words, (root, &url), of, &error).into()
+}
+
+/// The line on `error`, and what to check.
+fn told(
+    words: &Words,
+    (root, url): (&str, &str),
+    of: Attempt,
+    error: &Error,
+) -> StoreFailure {
+    let said = said(error);
+    let container = words.container;
+    let line = |what: &str, hint: &str| StoreFailure::new(format!("`{url}`: {what}"), hint);
+    let of_container = |what: String| StoreFailure::new(format!("`{root}`: {what}"), words.place);
+    match Cause::of(error, of) {
+        Cause::NoContainer => of_container(format!("there is no such {container}")),
+        Cause::OtherRegion => of_container(format!("the {container} is in another region")),
         Cause::NoCredentials => {
-            let what = "no credentials were found".to_owned();
-            return with_detail(url, &what, &said, words.credentials).into();
+            with_detail(url, "no credentials were found", &said, words.credentials)
         }
-        Cause::Expired => (
-            "the credentials have expired".to_owned(),
+        Cause::Expired => line(
+            "the credentials have expired",
             "log in again, or renew them",
         ),
-        Cause::NotAccepted => (
-            "the credentials are not accepted".to_owned(),
-            words.credentials,
-        ),
+        Cause::NotAccepted => line("the credentials are not accepted", words.credentials),
         Cause::Refused => {
             let hint = format!("{}; {}", words.credentials, words.permission);
-            return StoreFailure::new(format!("`{url}`: access is refused"), hint).into();
+            line("access is refused", &hint)
         }
         Cause::Unreachable => {
-            let what = "the store cannot be reached";
-            return with_detail(url, what, &said, words.place).into();
+            with_detail(url, "the store cannot be reached", &said, words.place)
         }
-        Cause::NoRanges => (
-            "the server does not send parts of files, which reading Parquet needs"
-                .to_owned(),
+        Cause::NoRanges => line(
+            "the server does not send parts of files, which reading Parquet needs",
             "download the file, or serve it with a server that knows `Range`",
         ),
         Cause::Other => {
@@ -151,16 +149,10 @@ pub(super) fn explained(
                 Attempt::List => "listing failed",
                 Attempt::Write => "writing failed",
             };
-            return with_detail(
-                url,
-                what,
-                &said,
-                "run it again if it may be a passing one",
-            )
-            .into();
+            let hint = "run it again if it may be a passing one";
+            with_detail(url, what, &said, hint)
         }
-    };
-    StoreFailure::new(format!("`{url}`: {what}"), hint).into()
+    }
 }
 
 fn with_detail(url: &str, what: &str, said: &str, hint: &str) -> StoreFailure {

@@ -18,6 +18,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 )]
 use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::CredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
@@ -55,7 +56,8 @@ impl Profile {
         let known = get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION"));
         let known = known.map(|r| Region::new(r.clone()));
         // given, so that no machine is asked for its own
-        let loaded = loader.region(known.or_else(|| region.clone())).load().await;
+        let loader = loader.region(known.or_else(|| region.clone()));
+        let loaded = Box::pin(loader.load()).await;
         Self {
             region: region.map(|r| r.to_string()),
             endpoint: loaded.endpoint_url().map(ToOwned::to_owned),
@@ -102,6 +104,11 @@ fn files(settings: &BTreeMap<String, String>) -> Option<ProfileFiles> {
     Some(files.build())
 }
 
+/// Nobody gave credentials.
+#[derive(Debug, thiserror::Error)]
+#[error("not loaded credentials")]
+struct NotLoaded(#[source] Option<CredentialsError>);
+
 /// An AWS provider as the store asks for it.
 #[derive(Debug)]
 struct Credentials {
@@ -121,17 +128,15 @@ impl CredentialProvider for Credentials {
         {
             return Ok(Arc::clone(credential));
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-            object_store::Error::Generic {
-                store: "S3",
-                source,
-            }
+        let failed = |cause: Option<CredentialsError>| object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(NotLoaded(cause)),
         };
         let Some(provider) = &self.provider else {
-            return Err(failed("not loaded credentials".into()));
+            return Err(failed(None));
         };
         let found = provider.provide_credentials().await;
-        let found = found.map_err(|e| failed(Box::new(e)))?;
+        let found = found.map_err(|e| failed(Some(e)))?;
         let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
@@ -176,13 +181,13 @@ credential_process = printf '{\"Version\": 1, \"AccessKeyId\": \"PK\", \"SecretA
         let keys = "[default]\naws_access_key_id = DK\naws_secret_access_key = DS\n\n\
                     [lake]\naws_access_key_id = LK\naws_secret_access_key = LS\n";
         let (_home, mut settings) = home(CONFIG, keys);
-        let default = Profile::load(&settings).await;
+        let default = Box::pin(Profile::load(&settings)).await;
         assert_eq!(default.region.as_deref(), Some("eu-north-1"));
         assert_eq!(default.endpoint, None);
         let found = default.credentials().get_credential().await.unwrap();
         assert_eq!((&*found.key_id, &*found.secret_key), ("DK", "DS"));
         settings.insert("AWS_PROFILE".to_owned(), "lake".to_owned());
-        let lake = Profile::load(&settings).await;
+        let lake = Box::pin(Profile::load(&settings)).await;
         assert_eq!(lake.region.as_deref(), Some("ap-south-1"));
         assert_eq!(lake.endpoint.as_deref(), Some("http://127.0.0.1:9"));
         let found = lake.credentials().get_credential().await.unwrap();
@@ -194,7 +199,7 @@ credential_process = printf '{\"Version\": 1, \"AccessKeyId\": \"PK\", \"SecretA
         let home = tempfile::tempdir().unwrap();
         let path = home.path().to_str().unwrap().to_owned();
         let settings = BTreeMap::from([("HOME".to_owned(), path)]);
-        let profile = Profile::load(&settings).await;
+        let profile = Box::pin(Profile::load(&settings)).await;
         assert_eq!((profile.region, profile.endpoint), (None, None));
     }
 
@@ -203,7 +208,7 @@ credential_process = printf '{\"Version\": 1, \"AccessKeyId\": \"PK\", \"SecretA
     async fn a_process_gives_keys() {
         let (_home, mut settings) = home(CONFIG, "");
         settings.insert("AWS_PROFILE".to_owned(), "asked".to_owned());
-        let profile = Profile::load(&settings).await;
+        let profile = Box::pin(Profile::load(&settings)).await;
         let found = profile.credentials().get_credential().await.unwrap();
         assert_eq!((&*found.key_id, found.token.as_deref()), ("PK", Some("PT")));
     }

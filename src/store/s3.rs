@@ -47,7 +47,7 @@ fn open(url: &Url, settings: &BTreeMap<String, String>) -> Result<Arc<dyn Object
     let settings = Arc::new(settings.clone());
     let opener = Box::new(move || {
         let (bucket, settings) = (bucket.clone(), Arc::clone(&settings));
-        async move { connect(&bucket, &settings).await }.boxed()
+        async move { Box::pin(connect(&bucket, &settings)).await }.boxed()
     });
     Ok(Arc::new(Remote::new(authority(url), &WORDS, opener)))
 }
@@ -59,7 +59,7 @@ async fn connect(
     let mut builder = configured(settings);
     let missing = Missing::of(&builder);
     if missing.any() {
-        let profile = Profile::load(settings).await;
+        let profile = Box::pin(Profile::load(settings)).await;
         builder = missing.filled(builder, &profile);
     }
     if set(&builder, AmazonS3ConfigKey::Region).is_none() && endpoint(&builder).is_none()
@@ -73,11 +73,13 @@ async fn region_of(bucket: &str) -> object_store::Result<String> {
     let found = resolve_bucket_region(bucket, &client()).await;
     found.map_err(|e| {
         let message = e.to_string();
-        let what = match message.contains("not found") {
-            true => "there is no such bucket",
-            false => "no region is set, and the bucket does not say which it is in",
+        let (what, hint) = match message.contains("not found") {
+            true => ("there is no such bucket", WORDS.place),
+            false => (
+                "no region is set, and the bucket does not say which it is in",
+                "set `AWS_REGION`, or `AWS_ENDPOINT_URL`",
+            ),
         };
-        let hint = format!("set `AWS_REGION`, or `AWS_ENDPOINT_URL`; {}", WORDS.place);
         StoreFailure::new(format!("`s3://{bucket}`: {what}"), hint).into()
     })
 }
