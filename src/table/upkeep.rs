@@ -1,12 +1,14 @@
 //! What a table needs beside reading and committing: its history, and the removal of files
 //! that no version needs any more.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use deltalake::DeltaTable;
-use deltalake::logstore::LogStoreRef;
 use deltalake::operations::vacuum::VacuumMode;
-use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
 use super::log::{actions, commit_info, log_store};
@@ -36,6 +38,9 @@ pub struct Vacuumed {
     pub files: Vec<String>,
     /// Their bytes.
     pub bytes: u64,
+    /// Files that no version needs either, but that no table's writer has named: they are
+    /// never removed.
+    pub others: Vec<String>,
 }
 
 /// The newest `limit` commits, newest first; none if there is no table.
@@ -91,39 +96,52 @@ pub(super) async fn vacuum(
     if table.open().await?.is_none() {
         return Ok(Vacuumed::default());
     }
-    let find = |dry_run: bool, log: LogStoreRef| async move {
-        let mut found = DeltaTable::new(log);
-        found.load().await?;
-        let vacuum = found
-            .vacuum()
-            .with_mode(VacuumMode::Full)
-            .with_retention_period(retain)
-            .with_enforce_retention_duration(false)
-            .with_dry_run(dry_run);
-        Ok::<_, deltalake::DeltaTableError>(vacuum.await?.1.files_deleted)
-    };
-    let mut files = find(true, log_store(table)?.0).await.map_err(failed)?;
-    let bytes = size_of(table, &files).await?;
-    if !dry_run && !files.is_empty() {
-        files = find(false, log_store(table)?.0).await.map_err(failed)?;
+    let mut unneeded = DeltaTable::new(log_store(table)?.0);
+    unneeded.load().await.map_err(failed)?;
+    let listing = unneeded
+        .vacuum()
+        .with_mode(VacuumMode::Full)
+        .with_retention_period(retain)
+        .with_enforce_retention_duration(false)
+        .with_dry_run(true);
+    let listed = listing.await.map_err(failed)?.1.files_deleted;
+    let (ours, others) = listed.into_iter().partition(|f| is_data_file(f));
+    let (store, folder) = place(table)?;
+    let mut vacuumed = there(&store, &folder, ours).await;
+    vacuumed.others = there(&store, &folder, others).await.files;
+    if !dry_run {
+        let paths = vacuumed.files.iter().map(|f| Ok(below(&folder, f)));
+        let paths = futures::stream::iter(paths.collect::<Vec<_>>()).boxed();
+        let removed = store.delete_stream(paths).try_collect::<Vec<_>>().await;
+        removed.map_err(|e| TableError::caused(url, "cannot remove a file", e))?;
     }
-    files.sort();
-    Ok(Vacuumed { files, bytes })
+    Ok(vacuumed)
 }
 
-async fn size_of(table: &Table, files: &[String]) -> Result<u64, TableError> {
-    let (store, folder) = place(table)?;
-    let paths: Vec<_> = files
-        .iter()
-        .map(|file| file.split('/').fold(folder.clone(), |p, part| p.join(part)))
-        .collect();
-    let sizes = futures::stream::iter(paths.into_iter().map(Ok::<_, TableError>))
-        .try_fold(0, |sum, path| {
-            let store = &store;
-            async move {
-                // a file that is gone by now has no size
-                Ok(sum + store.head(&path).await.map_or(0, |meta| meta.size))
-            }
-        });
-    sizes.await
+/// Whether a table's writer gives its files such names: they lie beside the log and begin
+/// with `part-`. All else in the folder is somebody's own.
+fn is_data_file(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    name.starts_with("part-") && !name.contains('/') && ending == Some("parquet")
+}
+
+fn below(folder: &Path, file: &str) -> Path {
+    file.split('/').fold(folder.clone(), |path, part| path.join(part))
+}
+
+/// Those of `files` that are there; a log also names some that were removed before.
+async fn there(
+    store: &Arc<dyn ObjectStore>,
+    folder: &Path,
+    files: Vec<String>,
+) -> Vacuumed {
+    let mut found = Vacuumed::default();
+    for file in files {
+        if let Ok(meta) = store.head(&below(folder, &file)).await {
+            found.bytes += meta.size;
+            found.files.push(file);
+        }
+    }
+    found.files.sort();
+    found
 }

@@ -57,12 +57,19 @@ pub(crate) fn vacuum(context: &Context, arguments: &VacuumArguments) -> Result<E
         let nodes = workspace
             .dag
             .select(&Selection::from(&arguments.selection))?;
+        let mut removed = 0;
         for node in nodes.iter().filter(|n| has_table(n)) {
             let vacuum = workspace.engine.vacuum(node, retain, arguments.dry_run);
             let vacuumed = vacuum.await?;
+            let others = vacuumed.others.join("`, `");
+            if !others.is_empty() {
+                let line = format!("{}: left alone: `{others}`", node.name);
+                context.printer.result(&line);
+            }
             if vacuumed.files.is_empty() {
                 continue;
             }
+            removed += vacuumed.files.len();
             let verb = if arguments.dry_run {
                 "would remove"
             } else {
@@ -74,6 +81,9 @@ pub(crate) fn vacuum(context: &Context, arguments: &VacuumArguments) -> Result<E
                 count(vacuumed.files.len() as u64, "file"),
                 bytes(vacuumed.bytes)
             ));
+        }
+        if removed == 0 {
+            context.printer.result("nothing to remove");
         }
         Ok(Exit::Ok)
     })

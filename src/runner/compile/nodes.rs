@@ -158,6 +158,13 @@ impl Compiler<'_> {
         let rendered = self.execute(&source, &node, job(incremental)).await?;
         all_known(&node, &rendered.record.reads)?;
         self.logs.extend(rendered.record.logs);
+        if rendered.record.asked_for_increment && updated_by_key(&node) {
+            self.logs.push(format!(
+                "`{}` calls `is_incremental()`, which is false under the strategy `keys`: its SQL must \
+                 give all rows; set `incremental_strategy` (`merge`, `append`, …) for increments",
+                node.name
+            ));
+        }
         let mut of_full_refresh = None;
         if incremental {
             let full = self.execute(&source, &node, job(false)).await?;
@@ -176,12 +183,17 @@ impl Compiler<'_> {
     async fn is_incremental(&self, node: &Node) -> Result<bool> {
         let config = &node.config;
         let full_refresh = config.full_refresh.unwrap_or(self.options.full_refresh);
-        let by_key = config.incremental.strategy == IncrementalStrategy::Keys;
-        if config.materialized != Materialized::Incremental || full_refresh || by_key {
+        let incremental = config.materialized == Materialized::Incremental;
+        if !incremental || full_refresh || updated_by_key(node) {
             return Ok(false);
         }
         self.schemas.table_exists(node).await
     }
+}
+
+fn updated_by_key(node: &Node) -> bool {
+    node.config.materialized == Materialized::Incremental
+        && node.config.incremental.strategy == IncrementalStrategy::Keys
 }
 
 /// What a template reads while it executes must be what it was seen to read before.

@@ -85,6 +85,8 @@ pub(crate) struct Record {
     pub(crate) config: Map<String, Json>,
     /// Lines that it logged.
     pub(crate) logs: Vec<String>,
+    /// Whether it called `is_incremental()`.
+    pub(crate) asked_for_increment: bool,
     /// The node whose columns it asked for and that are not known yet.
     pub(crate) wanted: Option<NodeId>,
     pub(super) returned: Option<Value>,

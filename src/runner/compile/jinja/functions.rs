@@ -54,7 +54,10 @@ impl Object for Builtin {
                 let own = own.get("full_refresh").and_then(Json::as_bool);
                 Ok(Value::from(own.unwrap_or(context.options.full_refresh)))
             }
-            "is_incremental" => Ok(Value::from(context.execute && context.incremental)),
+            "is_incremental" => {
+                context.record().asked_for_increment = true;
+                Ok(Value::from(context.execute && context.incremental))
+            }
             "return" => {
                 let (value,): (Option<Value>,) = from_args(args)?;
                 context.record().returned = Some(value.unwrap_or_default());

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::catalog::{FileTable, Origin, committed};
 use crate::runner::compile::{IncrementalStrategy, Materialized, OnSchemaChange};
-use crate::runner::error::Result;
+use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 use crate::table::{Table, TableVersion, committed_schema};
 use apply::Update;
 use changes::{Changed, Search, key_types, used_columns};
@@ -73,6 +73,7 @@ async fn build(job: &Job) -> Result<Built> {
     if config.strategy != IncrementalStrategy::Keys {
         return Box::pin(increment::build(job, base, &reading)).await;
     }
+    keys_are_columns(job)?;
     let Some(base) = base else {
         return table::replace(job, None, &reading).await;
     };
@@ -334,6 +335,37 @@ fn key_columns(
         found.ok_or_else(|| format!("its key `{name}` is no column of it"))
     };
     names.iter().map(column).collect()
+}
+
+/// Refuses a key that the model does not have: it would be rebuilt for ever.
+fn keys_are_columns(job: &Job) -> Result<()> {
+    let config = &job.node.config;
+    let known = job.rows.schema().fields();
+    for (option, names) in [
+        ("unique_key", &config.unique_key),
+        ("recompute_by", &config.recompute_by),
+    ] {
+        let missing = names.iter().find(|n| !known.iter().any(|f| f.name() == *n));
+        if let Some(name) = missing {
+            let known = known.iter().map(|f| f.name().as_str());
+            return Err(no_such_column(option, name, &job.node.name, known));
+        }
+    }
+    Ok(())
+}
+
+/// The error on a configuration that names a column which is not there.
+fn no_such_column<'a>(
+    option: &str,
+    name: &str,
+    model: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> RunnerError {
+    let known: Vec<&str> = known.collect();
+    let message = format!("`{option}` names `{name}`, which is no column of `{model}`");
+    let hint = did_you_mean(name, known.iter().copied());
+    RunnerError::new(ErrorKind::Sql, message)
+        .with_hint(hint.unwrap_or_else(|| format!("its columns: `{}`", known.join("`, `"))))
 }
 
 /// The last part of a location, as messages name it.

@@ -355,16 +355,8 @@ fn columns(
         if let Some(field) = given {
             return Ok(field.name().clone());
         }
-        let model = &of.job.node.name;
-        let message =
-            format!("`{option}` names `{name}`, which is no column of `{model}`");
-        let error = RunnerError::new(ErrorKind::Sql, message);
-        let known: Vec<&str> =
-            of.rows.fields().iter().map(|f| f.name().as_str()).collect();
-        Err(error.with_hint(
-            did_you_mean(name, known.iter().copied())
-                .unwrap_or_else(|| format!("its columns: `{}`", known.join("`, `"))),
-        ))
+        let known = of.rows.fields().iter().map(|f| f.name().as_str());
+        Err(super::no_such_column(option, name, &of.job.node.name, known))
     };
     names.iter().map(found).collect()
 }
