@@ -18,6 +18,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 )]
 use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::CredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
@@ -102,6 +103,11 @@ fn files(settings: &BTreeMap<String, String>) -> Option<ProfileFiles> {
     Some(files.build())
 }
 
+/// Nobody gave credentials.
+#[derive(Debug, thiserror::Error)]
+#[error("not loaded credentials")]
+struct NotLoaded(#[source] Option<CredentialsError>);
+
 /// An AWS provider as the store asks for it.
 #[derive(Debug)]
 struct Credentials {
@@ -121,17 +127,15 @@ impl CredentialProvider for Credentials {
         {
             return Ok(Arc::clone(credential));
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-            object_store::Error::Generic {
-                store: "S3",
-                source,
-            }
+        let failed = |cause: Option<CredentialsError>| object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(NotLoaded(cause)),
         };
         let Some(provider) = &self.provider else {
-            return Err(failed("not loaded credentials".into()));
+            return Err(failed(None));
         };
         let found = provider.provide_credentials().await;
-        let found = found.map_err(|e| failed(Box::new(e)))?;
+        let found = found.map_err(|e| failed(Some(e)))?;
         let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),

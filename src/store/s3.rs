@@ -73,11 +73,13 @@ async fn region_of(bucket: &str) -> object_store::Result<String> {
     let found = resolve_bucket_region(bucket, &client()).await;
     found.map_err(|e| {
         let message = e.to_string();
-        let what = match message.contains("not found") {
-            true => "there is no such bucket",
-            false => "no region is set, and the bucket does not say which it is in",
+        let (what, hint) = match message.contains("not found") {
+            true => ("there is no such bucket", WORDS.place),
+            false => (
+                "no region is set, and the bucket does not say which it is in",
+                "set `AWS_REGION`, or `AWS_ENDPOINT_URL`",
+            ),
         };
-        let hint = format!("set `AWS_REGION`, or `AWS_ENDPOINT_URL`; {}", WORDS.place);
         StoreFailure::new(format!("`s3://{bucket}`: {what}"), hint).into()
     })
 }
