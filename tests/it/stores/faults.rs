@@ -56,7 +56,6 @@ impl Case {
         self.after = self.project.read().await;
         assert_ne!(self.before, self.after);
         let mut cases = 0;
-        let since = std::time::Instant::now();
         for (index, (operation, path)) in operations.iter().enumerate() {
             let writes = ["put", "begin", "part", "complete", "copy", "delete"];
             let ways = match writes.contains(operation) {
@@ -71,7 +70,6 @@ impl Case {
                 cases += 1;
             }
         }
-        eprintln!("{cases} cases {:?} {operations:?}", since.elapsed());
         cases
     }
 
