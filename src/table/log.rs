@@ -55,6 +55,13 @@ pub(super) async fn open(
     if !log.is_delta_table_location().await.map_err(failed)? {
         return Ok(None);
     }
+    if let Some(asked) = version {
+        let newest = log.get_latest_version(0).await.map_err(failed)?;
+        if asked > newest {
+            let message = format!("there is no version {asked}, the newest is {newest}");
+            return Err(TableError::new(table.url(), message));
+        }
+    }
     let snapshot = EagerSnapshot::try_new(log.as_ref(), version).await;
     let snapshot = snapshot.map_err(failed)?;
     refuse_unsupported(table.url(), &snapshot)?;

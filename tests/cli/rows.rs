@@ -141,11 +141,23 @@ fn older_versions_are_read_until_a_vacuum() {
         text.contains("expects a version number, found `last`"),
         "{text}"
     );
+    let text = project.run(&["query", "select * from totals", "--version", "totals=99"]);
+    assert!(
+        text.contains("there is no version 99, the newest is 1"),
+        "{text}"
+    );
+    // files that no writer of tables has named are somebody's own
+    let notes = project.path("tables/totals/notes.txt");
+    std::fs::write(&notes, "mine").expect("a file");
     let dry = run(&["vacuum", "--retain", "0s", "--dry-run"]);
+    assert!(dry.contains("totals: left alone: `notes.txt`"), "{dry}");
     assert!(dry.contains("totals: would remove 1 file"), "{dry}");
     let vacuumed = run(&["vacuum", "--retain", "0s"]);
     assert!(vacuumed.contains("totals: removed 1 file"), "{vacuumed}");
-    // what the vacuum committed changes no row: the next build has nothing to do
+    assert!(notes.exists());
+    let again = run(&["vacuum", "--retain", "0s"]);
+    assert!(again.contains("nothing to remove"), "{again}");
+    // a vacuum changes no row: the next build has nothing to do
     let built = run(&["build", "-s", "totals"]);
     assert!(built.contains("NO-OP"), "{built}");
     let text = project.run(&["history", "large_orders"]);
