@@ -118,11 +118,15 @@ fn told(
 ) -> StoreFailure {
     let said = said(error);
     let container = words.container;
-    let line = |what: &str, hint: &str| StoreFailure::new(format!("`{url}`: {what}"), hint);
-    let of_container = |what: String| StoreFailure::new(format!("`{root}`: {what}"), words.place);
+    let line =
+        |what: &str, hint: &str| StoreFailure::new(format!("`{url}`: {what}"), hint);
+    let of_container =
+        |what: String| StoreFailure::new(format!("`{root}`: {what}"), words.place);
     match Cause::of(error, of) {
         Cause::NoContainer => of_container(format!("there is no such {container}")),
-        Cause::OtherRegion => of_container(format!("the {container} is in another region")),
+        Cause::OtherRegion => {
+            of_container(format!("the {container} is in another region"))
+        }
         Cause::NoCredentials => {
             with_detail(url, "no credentials were found", &said, words.credentials)
         }

@@ -126,7 +126,8 @@ fn is_data_file(name: &str) -> bool {
 }
 
 fn below(folder: &Path, file: &str) -> Path {
-    file.split('/').fold(folder.clone(), |path, part| path.join(part))
+    file.split('/')
+        .fold(folder.clone(), |path, part| path.join(part))
 }
 
 /// Those of `files` that are there; a log also names some that were removed before.

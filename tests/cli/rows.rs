@@ -148,7 +148,7 @@ fn older_versions_are_read_until_a_vacuum() {
     );
     // files that no writer of tables has named are somebody's own
     let notes = project.path("tables/totals/notes.txt");
-    std::fs::write(&notes, "mine").expect("a file");
+    fs::write(&notes, "mine").expect("a file");
     let dry = run(&["vacuum", "--retain", "0s", "--dry-run"]);
     assert!(dry.contains("totals: left alone: `notes.txt`"), "{dry}");
     assert!(dry.contains("totals: would remove 1 file"), "{dry}");

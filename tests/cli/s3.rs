@@ -46,13 +46,15 @@ impl Moto {
             child,
             address: address.to_string(),
         };
-        for _ in 0..300 {
-            if TcpStream::connect(&moto.address).is_ok() {
-                return Some(moto);
+        let answers = (0..300).any(|_| {
+            let answers = TcpStream::connect(&moto.address).is_ok();
+            if !answers {
+                sleep(Duration::from_millis(100));
             }
-            sleep(Duration::from_millis(100));
-        }
-        panic!("the server does not answer");
+            answers
+        });
+        assert!(answers, "the server does not answer");
+        Some(moto)
     }
 
     fn put(&self, path: &str, body: &str) {

@@ -248,7 +248,7 @@ fn a_place_that_cannot_be_written() {
     exit: 2
     --- stdout
     --- stderr
-    error: `location` of target `dev`: no store for `ftp://host/tables`: the scheme `ftp` is not one of `file://`, `memory://`, `s3://`, `s3a://` (or a path)
-    `-> Error during planning: no store for `ftp://host/tables`: the scheme `ftp` is not one of `file://`, `memory://`, `s3://`, `s3a://` (or a path)
+    error: `location` of target `dev`: no store for `ftp://host/tables`: the scheme `ftp` is not one of `file://`, `memory://`, `s3://`, `s3a://`, `gs://`, `gcs://`, `az://`, `abfss://`, `abfs://`, `azure://`, `https://`, `http://` (or a path)
+    `-> Error during planning: no store for `ftp://host/tables`: the scheme `ftp` is not one of `file://`, `memory://`, `s3://`, `s3a://`, `gs://`, `gcs://`, `az://`, `abfss://`, `abfs://`, `azure://`, `https://`, `http://` (or a path)
     "#);
 }

@@ -364,8 +364,9 @@ fn no_such_column<'a>(
     let known: Vec<&str> = known.collect();
     let message = format!("`{option}` names `{name}`, which is no column of `{model}`");
     let hint = did_you_mean(name, known.iter().copied());
-    RunnerError::new(ErrorKind::Sql, message)
-        .with_hint(hint.unwrap_or_else(|| format!("its columns: `{}`", known.join("`, `"))))
+    RunnerError::new(ErrorKind::Sql, message).with_hint(
+        hint.unwrap_or_else(|| format!("its columns: `{}`", known.join("`, `"))),
+    )
 }
 
 /// The last part of a location, as messages name it.

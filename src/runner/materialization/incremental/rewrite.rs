@@ -16,9 +16,7 @@ use super::increment::{Increment, count, counted, outs};
 use super::key_set::KeySet;
 use super::rows::{as_committed, rows_of};
 use crate::runner::compile::IncrementalStrategy;
-use crate::runner::error::{
-    ErrorKind, Result as RunnerResult, RunnerError, did_you_mean,
-};
+use crate::runner::error::{ErrorKind, Result as RunnerResult, RunnerError};
 use crate::runner::materialization::execution_error;
 use crate::table::{Change, DataFile, TableVersion, Uncommitted};
 
@@ -356,7 +354,12 @@ fn columns(
             return Ok(field.name().clone());
         }
         let known = of.rows.fields().iter().map(|f| f.name().as_str());
-        Err(super::no_such_column(option, name, &of.job.node.name, known))
+        Err(super::no_such_column(
+            option,
+            name,
+            &of.job.node.name,
+            known,
+        ))
     };
     names.iter().map(found).collect()
 }
