@@ -41,6 +41,18 @@ pub struct TableWriter {
 struct OpenFile {
     path: Path,
     writer: AsyncArrowWriter<BufWriter>,
+    /// Dropped after the writer; not there for stores that are not of this machine.
+    _staged: Option<Staged>,
+}
+
+/// Where the local store gathers the parts of a file. The store removes it in a task of its
+/// own, and a process about to end runs no further task: here it goes at once.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 impl std::fmt::Debug for OpenFile {
@@ -131,7 +143,14 @@ impl TableWriter {
             Some(self.properties.clone()),
         )
         .map_err(|e| self.failed(&path, e))?;
-        Ok(OpenFile { path, writer })
+        let name = path.filename().unwrap_or_default();
+        let local = self.finished.local.as_ref();
+        let _staged = local.map(|folder| Staged(folder.join(format!("{name}#1"))));
+        Ok(OpenFile {
+            path,
+            writer,
+            _staged,
+        })
     }
 
     async fn finish(&mut self, mut file: OpenFile) -> Result<(), TableError> {
