@@ -12,6 +12,7 @@ mod embedding;
 mod functions_page;
 mod incremental;
 mod layers;
+mod optimize;
 mod oracle;
 mod other_engine;
 mod packs;

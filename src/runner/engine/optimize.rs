@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{Result as DataFusionResult, internal_err};
+use datafusion::common::internal_err;
+use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{SortExpr, ident};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
@@ -82,6 +83,7 @@ impl Engine {
         let files = joined.keep();
         let committed = table.commit(Some(&base), change, schema, files, none).await;
         let after = committed.map_err(store_error)?;
+        self.refresh(node)?;
         Ok(Some(Optimized {
             files: (before.0, after.files.len()),
             bytes: (before.1, size(&after.files)),

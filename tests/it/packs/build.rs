@@ -188,6 +188,16 @@ impl Built {
         &self.engine
     }
 
+    /// The graph that was built.
+    pub(crate) fn dag(&self) -> &Dag {
+        &self.dag
+    }
+
+    /// A node by its name.
+    pub(crate) fn node(&self, name: &str) -> &Node {
+        self.dag.nodes.iter().find(|n| n.name == name).unwrap()
+    }
+
     /// What was said of each node, in the order in which they ended.
     pub(crate) fn messages(&self) -> &[(String, String)] {
         &self.messages
@@ -195,8 +205,7 @@ impl Built {
 
     /// All rows of a model.
     pub(crate) async fn read(&self, model: &str) -> Rows {
-        let node = self.dag.nodes.iter().find(|n| n.name == model).unwrap();
-        let stream = self.engine.read(node, None).await.unwrap();
+        let stream = self.engine.read(self.node(model), None).await.unwrap();
         let schema = stream.schema();
         Rows::of_batches(&schema, &stream.try_collect::<Vec<_>>().await.unwrap())
     }
