@@ -11,7 +11,7 @@ use crate::schedules::{Family, Tally, all};
 
 /// Schedules by default; `SESSIONIZE_SCHEDULES` asks for another number.
 const OF_THE_PACK: u64 = 200;
-const OF_USER_MODELS: u64 = 20;
+const OF_USER_MODELS: u64 = 40;
 
 /// What happened, of the schedules that are run by default.
 async fn run(family: Family, schedules: u64) -> Option<Tally> {

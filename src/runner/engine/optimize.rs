@@ -5,8 +5,8 @@
 //! larger files ──► left alone                                                          commit
 //! ```
 //!
-//! Every incremental run leaves a file with the rows that came, and smaller ones where rows
-//! went. The commit changes no row: what was computed from the table stays as it is.
+//! An incremental run leaves a file with the rows that came, and one copy of those that held
+//! rows that went. The commit changes no row: what was computed from the table stays as it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
