@@ -43,7 +43,7 @@ impl AsyncDB for Database {
         let frame = self.0.sessionize_sql(sql).await?;
         let columns = frame.schema().fields().len();
         let batches = frame.collect().await?;
-        if columns == 0 || is_statement(sql) {
+        if columns == 0 || is_a(sql, &["create", "drop", "set", "insert"]) {
             return Ok(DBOutput::StatementComplete(0));
         }
         let options = FormatOptions::default().with_null("NULL");
@@ -65,6 +65,12 @@ impl AsyncDB for Database {
                 rows.push(cells.collect());
             }
         }
+        if is_a(sql, &["explain"]) {
+            // one row a line of the plan, without the column that names it
+            let plan = rows.iter().flat_map(|row: &Vec<String>| row[1].lines());
+            rows = plan.map(|line| vec![line.trim().to_string()]).collect();
+        }
+        let columns = rows.first().map_or(columns, Vec::len);
         Ok(DBOutput::Rows {
             types: vec![DefaultColumnType::Any; columns],
             rows,
@@ -78,9 +84,10 @@ impl AsyncDB for Database {
     }
 }
 
-fn is_statement(sql: &str) -> bool {
+/// Whether `sql` begins with one of these words.
+fn is_a(sql: &str, words: &[&str]) -> bool {
     let first = sql.split_whitespace().next().unwrap_or_default();
-    ["create", "drop", "set", "insert"].contains(&first.to_lowercase().as_str())
+    words.contains(&first.to_lowercase().as_str())
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

@@ -23,7 +23,7 @@ use super::upkeep::committed;
 use crate::catalog::{self, FileTable};
 use crate::runner::compile::Node;
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
-use crate::runner::materialization::{execution_error, store_error};
+use crate::runner::materialization::{execution_error, is_conflict, store_error};
 use crate::table::{Change, DataFile, Table, TableVersion, Uncommitted};
 
 /// What became of a table's files.
@@ -82,7 +82,15 @@ impl Engine {
         let (schema, none) = (Arc::clone(&base.schema), BTreeMap::new());
         let files = joined.keep();
         let committed = table.commit(Some(&base), change, schema, files, none).await;
-        let after = committed.map_err(store_error)?;
+        let after = committed.map_err(|e| {
+            let error = store_error(e);
+            match is_conflict(&error) {
+                true => {
+                    error.with_hint("nothing was changed; run it again when no run is on")
+                }
+                false => error,
+            }
+        })?;
         self.refresh(node)?;
         Ok(Some(Optimized {
             files: (before.0, after.files.len()),

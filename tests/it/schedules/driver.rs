@@ -294,8 +294,10 @@ impl Folder {
         if random.random_bool(0.7) {
             order.shuffle(random);
         }
-        let size = order.len().div_ceil(files).max(1);
-        let coming = order.chunks(size).rev().map(|some| taken(&rows, some));
+        // exactly so many files; of few rows, some of them have none
+        let piece =
+            |i: usize| &order[i * order.len() / files..(i + 1) * order.len() / files];
+        let coming = (0..files).rev().map(|i| taken(&rows, piece(i)));
         Self {
             name,
             coming: coming.collect(),

@@ -70,7 +70,7 @@ async fn ignored_columns_are_not_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fail_lists_what_differs() {
-    for strategy in [APPEND, "unique_key='k'"] {
+    for strategy in [APPEND, "unique_key='v'"] {
         let project = project(strategy, "fail").await;
         let before = project.log();
         project.deliver(vec![("v", texts(&["x"])), ("w", numbers(&[1]))]);

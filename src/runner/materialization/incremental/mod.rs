@@ -73,17 +73,18 @@ async fn build(job: &Job) -> Result<Built> {
     if config.strategy != IncrementalStrategy::Keys {
         return Box::pin(increment::build(job, base, &reading)).await;
     }
+    let kept = base.as_ref().filter(|_| !job.full_refresh);
+    if let (Some(base), OnSchemaChange::Fail) = (kept, config.on_schema_change) {
+        let rows = Arc::new(job.rows.schema().as_arrow().clone());
+        let rows = committed_schema(&rows).map_err(execution_error)?;
+        SchemaChange::between(&base.schema, &rows).refuse(&job.node.name)?;
+    }
     keys_are_columns(job)?;
     let Some(base) = base else {
         return table::replace(job, None, &reading).await;
     };
     if job.full_refresh {
         return table::replace(job, Some(&base), &reading).await;
-    }
-    if config.on_schema_change == OnSchemaChange::Fail {
-        let rows = Arc::new(job.rows.schema().as_arrow().clone());
-        let rows = committed_schema(&rows).map_err(execution_error)?;
-        SchemaChange::between(&base.schema, &rows).refuse(&job.node.name)?;
     }
     if unchanged(job, &base, &reading) {
         return Ok(no_op());
