@@ -53,6 +53,10 @@ struct Scheme {
     /// The URL schemes it answers to; the first is the one shown to users.
     names: &'static [&'static str],
     /// Nothing can be written to it.
+    #[cfg_attr(
+        not(feature = "runner"),
+        expect(dead_code, reason = "only the runner writes")
+    )]
     read_only: bool,
     /// How it is opened.
     open: Open,
