@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
-use crate::optimizer::UseSessionize;
+use crate::optimizer::{UseConnectedComponents, UseSessionize};
 
 /// Installs everything of this crate that queries need.
 ///
@@ -51,6 +51,7 @@ impl SessionizeExt for SessionStateBuilder {
             options.extensions.insert(SessionizeOptions::default());
         }
         self.with_physical_optimizer_rule(Arc::new(UseSessionize))
+            .with_physical_optimizer_rule(Arc::new(UseConnectedComponents))
     }
 }
 

@@ -23,11 +23,18 @@ impl StableId {
         self.hasher.update(text.map_or(NULL, str::as_bytes));
     }
 
+    /// The id of the parts so far as a number: its digits, read as one; the next part
+    /// begins another id.
+    pub(crate) fn finish_bits(&mut self) -> u128 {
+        self.started = false;
+        u128::from_be_bytes(self.hasher.finalize_reset().into())
+    }
+
     /// The id of the parts so far; the next part begins another one.
     pub(crate) fn finish(&mut self) -> &str {
-        self.started = false;
+        let bits = self.finish_bits();
         self.hex.clear();
-        for byte in self.hasher.finalize_reset() {
+        for byte in bits.to_be_bytes() {
             self.hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
             self.hex.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
@@ -47,5 +54,7 @@ mod tests {
         assert_eq!(id.finish(), "34e587cce9fc0a90b2d8d1e99efa3427");
         id.part(Some(""));
         assert_eq!(id.finish(), "d41d8cd98f00b204e9800998ecf8427e");
+        id.part(Some(""));
+        assert_eq!(id.finish_bits(), 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e);
     }
 }

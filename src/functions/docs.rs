@@ -15,6 +15,12 @@ const WINDOW: DocSection = DocSection {
     ),
 };
 
+const IDENTITY: DocSection = DocSection {
+    include: true,
+    label: "Identity functions",
+    description: Some("Window functions over links between ids."),
+};
+
 const SCALAR: DocSection = DocSection {
     include: true,
     label: "Scalar functions",
@@ -50,8 +56,28 @@ pub(super) fn scalar(
     arguments: &[(&str, &str)],
     example: &str,
 ) -> Documentation {
+    section(SCALAR, description, syntax, arguments, example)
+}
+
+/// The documentation of a window function over links between ids.
+pub(super) fn identity(
+    description: &str,
+    syntax: &str,
+    arguments: &[(&str, &str)],
+    example: &str,
+) -> Documentation {
+    section(IDENTITY, description, syntax, arguments, example)
+}
+
+fn section(
+    section: DocSection,
+    description: &str,
+    syntax: &str,
+    arguments: &[(&str, &str)],
+    example: &str,
+) -> Documentation {
     let builder =
-        Documentation::builder(SCALAR, description, syntax).with_sql_example(example);
+        Documentation::builder(section, description, syntax).with_sql_example(example);
     arguments
         .iter()
         .fold(builder, |builder, (name, meaning)| {

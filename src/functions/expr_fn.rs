@@ -38,6 +38,11 @@ window_builder!(session_event_number, 4, "1, 2, 3, … within the session.");
 window_builder!(is_session_start, 5, "Whether a session starts here.");
 window_builder!(session_start_reason, 6, "Why a session starts here.");
 
+/// The group of ids that both belong to, over all rows of the window.
+pub fn connected_component(id: Expr, other_id: Expr) -> Expr {
+    window(7, vec![id, other_id])
+}
+
 /// The md5 of all values, as dbt's packages make surrogate keys.
 pub fn surrogate_key(values: Vec<Expr>) -> Expr {
     super::SCALAR[0].call(values)

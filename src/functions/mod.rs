@@ -3,6 +3,7 @@
 pub mod expr_fn;
 
 mod arguments;
+mod connected_component;
 mod docs;
 mod evaluator;
 mod is_session_start;
@@ -34,6 +35,9 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 pub use docs::functions_markdown;
 pub use named_arguments::resolve_named_arguments;
 
+pub(crate) use connected_component::{
+    Components, ConnectedComponent, Node, labels_array, nodes,
+};
 pub(crate) use output::{CachedId, Writer};
 pub(crate) use physical::SessionCall;
 
@@ -48,7 +52,9 @@ static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
         session_start_reason::session_start_reason(),
     ]
     .into_iter()
-    .map(|function| Arc::new(WindowUDF::from(function)))
+    .map(WindowUDF::from)
+    .chain([WindowUDF::from(ConnectedComponent::default())])
+    .map(Arc::new)
     .collect()
 });
 
@@ -113,7 +119,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 12);
+        assert_eq!(documented.len(), 13);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -141,6 +147,10 @@ mod tests {
             (
                 of(expr_fn::session_start_reason(t())),
                 "session_start_reason(",
+            ),
+            (
+                of(expr_fn::connected_component(col("a"), col("b"))),
+                "connected_component(",
             ),
             (of(expr_fn::surrogate_key(t())), "surrogate_key("),
             (of(expr_fn::url_host(col("u"))), "url_host("),

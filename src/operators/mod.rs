@@ -1,5 +1,7 @@
 //! Physical operators, a folder each.
 
+mod connected_components;
 mod sessionize;
 
+pub(crate) use connected_components::ConnectedComponentsExec;
 pub(crate) use sessionize::SessionizeExec;

@@ -1,5 +1,7 @@
 //! Rules over physical plans.
 
+mod use_connected_components;
 mod use_sessionize;
 
+pub(crate) use use_connected_components::UseConnectedComponents;
 pub(crate) use use_sessionize::UseSessionize;

@@ -8,6 +8,7 @@
 )]
 
 mod catalog;
+mod connected_component;
 mod embedding;
 mod functions_page;
 mod incremental;
