@@ -8,7 +8,28 @@
     {% endif %}
     {% do check_segment_choice('segment_boundary', ['at_least', 'more_than']) %}
     {% do check_segment_choice('segment_granularity', ['exact', 'second']) %}
+    {% do check_segment_choice('stitching', ['one_hop', 'graph']) %}
     {% do check_segment_pass_through(var('segment_pass_through_columns')) %}
+    {% do check_segment_identity(
+        var('segment_identity_columns'), var('segment_identity_max_users')) %}
+{% endmacro %}
+
+{% macro check_segment_identity(columns, users) %}
+    {% if users is not integer or users is boolean or users < 1 %}
+        {% do exceptions.raise_compiler_error(
+            'variable `segment_identity_max_users` must be a whole number, at least 1; found `'
+            ~ users ~ '`') %}
+    {% endif %}
+    {% if columns is string or columns is mapping or columns is not iterable %}
+        {% do exceptions.raise_compiler_error(
+            'variable `segment_identity_columns` must be a list of column names; found `'
+            ~ columns ~ '`') %}
+    {% endif %}
+    {% for column in columns if column not in var('segment_pass_through_columns') %}
+        {% do exceptions.raise_compiler_error(
+            'variable `segment_identity_columns` names `' ~ column
+            ~ '`, which `segment_pass_through_columns` does not') %}
+    {% endfor %}
 {% endmacro %}
 
 {% macro check_segment_choice(name, accepted) %}

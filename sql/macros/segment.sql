@@ -55,3 +55,22 @@
 {% macro on_last_page(column, name=none) -%}
     last_value({{ column }} order by page_view_number) as {{ name or column }}
 {%- endmacro %}
+
+{# Pairs of columns whose values on one page view are ids of one person. #}
+{% macro segment_identity_pairs() %}
+    {% set pairs = [{'left': 'anonymous_id', 'right': 'user_id'}] %}
+    {% for column in var('segment_identity_columns') %}
+        {% do pairs.append({'left': 'anonymous_id', 'right': column}) %}
+        {% do pairs.append({'left': column, 'right': 'user_id'}) %}
+    {% endfor %}
+    {% do return(pairs) %}
+{% endmacro %}
+
+{# Whether one end of an edge is an id that joins: none that too many users share. #}
+{% macro segment_joins(side) -%}
+    not exists (
+        select 1
+        from {{ ref('identity_audit') }} as shared
+        where shared.id_type = edges.{{ side }}_type and shared.id = edges.{{ side }}_id
+    )
+{%- endmacro %}

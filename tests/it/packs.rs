@@ -113,6 +113,23 @@ async fn page_views_worked_out_by_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_worked_out_by_hand() {
+    let vars = json!({
+        "stitching": "graph",
+        "segment_pass_through_columns": ["email"],
+        "segment_identity_columns": ["email"],
+        "segment_identity_max_users": 2,
+    });
+    let build = Build::new(fixture("identity/pages.csv")).vars(&vars);
+    let built = build.with_tests().run().await;
+    for table in ["identities", "identity_audit", "sessions"] {
+        let expected = Rows::of_csv(&fixture(&format!("identity/{table}.csv")));
+        let ours = built.read(table).await.only(&expected.columns);
+        ours.assert_same(&expected, table);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn threads_files_and_their_order_change_nothing() {
     let whole = as_released(fixture("golden/pages.parquet")).run().await;
     let shuffled = lake::golden("select * from pages", Shape::Shuffled(7)).await;

@@ -14,9 +14,6 @@ use super::sorted::sorted;
 use super::stars::{Star, Step};
 use crate::functions::Node;
 
-/// Links written at once.
-const BATCH: usize = 8_192;
-
 /// Both ends of a link.
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let end = |name| Field::new(name, NODE, false);
@@ -62,19 +59,22 @@ impl NodeColumn {
 pub(super) struct LinkWriter {
     writer: DiskWriter,
     waiting: Vec<(Node, Node)>,
+    batch_size: usize,
 }
 
 impl LinkWriter {
     pub(super) fn try_new(disk: &Disk) -> Result<Self> {
+        let batch_size = disk.context().session_config().batch_size();
         Ok(Self {
             writer: disk.writer(Arc::clone(&SCHEMA))?,
-            waiting: Vec::with_capacity(BATCH),
+            waiting: Vec::with_capacity(batch_size),
+            batch_size,
         })
     }
 
     pub(super) fn push(&mut self, from: Node, to: Node) -> Result<()> {
         self.waiting.push((from, to));
-        match self.waiting.len() < BATCH {
+        match self.waiting.len() < self.batch_size {
             true => Ok(()),
             false => self.flush(),
         }

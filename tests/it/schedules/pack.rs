@@ -14,11 +14,11 @@ use super::pages;
 use super::world::{LAKE, compiled};
 
 /// The pack under each of its rules, compiled when first asked for.
-static COMPILED: [OnceCell<Arc<Dag>>; 4] = [const { OnceCell::const_new() }; 4];
+static COMPILED: [OnceCell<Arc<Dag>>; 5] = [const { OnceCell::const_new() }; 5];
 
 /// The schedule of that seed.
 pub(crate) async fn schedule(seed: u64) -> Result<Driver, String> {
-    let which = (seed % 4) as usize;
+    let which = (seed % 5) as usize;
     let dag = COMPILED[which].get_or_try_init(|| rules(which)).await?;
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x5e55_1043);
     let rows = pages::page_views(&mut random);
@@ -27,11 +27,14 @@ pub(crate) async fn schedule(seed: u64) -> Result<Driver, String> {
 
 async fn rules(which: usize) -> Result<Arc<Dag>, String> {
     let boundary = ["at_least", "more_than"][which % 2];
-    let granularity = ["exact", "second"][which / 2];
+    let granularity = ["exact", "second"][which / 2 % 2];
+    let stitching = if which == 4 { "graph" } else { "one_hop" };
     let vars = [
         ("segment_page_views_table", json!(format!("{LAKE}pages"))),
         ("segment_boundary", json!(boundary)),
         ("segment_granularity", json!(granularity)),
+        ("stitching", json!(stitching)),
+        ("segment_identity_max_users", json!(2)),
     ];
     let vars: Map<String, Value> =
         vars.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
