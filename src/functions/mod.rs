@@ -10,6 +10,7 @@ mod named_arguments;
 mod output;
 mod physical;
 mod scalar;
+mod session_bucket_id;
 mod session_end;
 mod session_event_number;
 mod session_id;
@@ -59,6 +60,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(url_path::UrlPath::default()),
         ScalarUDF::from(url_query::UrlQuery::default()),
         ScalarUDF::from(url_parameter::UrlParameter::default()),
+        ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -113,7 +115,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 12);
+        assert_eq!(documented.len(), 13);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -149,6 +151,10 @@ mod tests {
             (
                 of(expr_fn::url_parameter(col("u"), col("n"))),
                 "url_parameter(",
+            ),
+            (
+                of(expr_fn::session_bucket_id(col("k"), col("t"), None)),
+                "session_bucket_id(",
             ),
         ] {
             assert!(expression.starts_with(name), "{expression}");
