@@ -69,6 +69,11 @@ pub fn session_bucket_id(key: Expr, t: Expr, width: Option<Expr>) -> Expr {
     super::SCALAR[5].call(given.collect())
 }
 
+/// The registrable domain of a host.
+pub fn registrable_domain(host: Expr) -> Expr {
+    super::SCALAR[6].call(vec![host])
+}
+
 fn window(index: usize, arguments: Vec<Expr>) -> Expr {
     let function = Arc::clone(&super::WINDOW[index]);
     let definition = WindowFunctionDefinition::WindowUDF(function);

@@ -9,6 +9,7 @@ mod is_session_start;
 mod named_arguments;
 mod output;
 mod physical;
+mod registrable_domain;
 mod scalar;
 mod session_bucket_id;
 mod session_end;
@@ -61,6 +62,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(url_query::UrlQuery::default()),
         ScalarUDF::from(url_parameter::UrlParameter::default()),
         ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
+        ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -115,7 +117,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 13);
+        assert_eq!(documented.len(), 14);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -155,6 +157,10 @@ mod tests {
             (
                 of(expr_fn::session_bucket_id(col("k"), col("t"), None)),
                 "session_bucket_id(",
+            ),
+            (
+                of(expr_fn::registrable_domain(col("h"))),
+                "registrable_domain(",
             ),
         ] {
             assert!(expression.starts_with(name), "{expression}");
