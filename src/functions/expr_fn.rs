@@ -74,6 +74,11 @@ pub fn registrable_domain(host: Expr) -> Expr {
     super::SCALAR[6].call(vec![host])
 }
 
+/// What a user agent string says of device, system and browser.
+pub fn user_agent(ua: Expr) -> Expr {
+    super::SCALAR[7].call(vec![ua])
+}
+
 fn window(index: usize, arguments: Vec<Expr>) -> Expr {
     let function = Arc::clone(&super::WINDOW[index]);
     let definition = WindowFunctionDefinition::WindowUDF(function);

@@ -25,6 +25,7 @@ mod url_host;
 mod url_parameter;
 mod url_path;
 mod url_query;
+mod user_agent;
 mod window;
 
 use std::sync::{Arc, LazyLock};
@@ -63,6 +64,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(url_parameter::UrlParameter::default()),
         ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
         ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
+        ScalarUDF::from(user_agent::UserAgent::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -117,7 +119,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 14);
+        assert_eq!(documented.len(), 15);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -162,6 +164,7 @@ mod tests {
                 of(expr_fn::registrable_domain(col("h"))),
                 "registrable_domain(",
             ),
+            (of(expr_fn::user_agent(col("u"))), "user_agent("),
         ] {
             assert!(expression.starts_with(name), "{expression}");
         }
