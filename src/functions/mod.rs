@@ -10,7 +10,9 @@ mod is_session_start;
 mod named_arguments;
 mod output;
 mod physical;
+mod registrable_domain;
 mod scalar;
+mod session_bucket_id;
 mod session_end;
 mod session_event_number;
 mod session_id;
@@ -24,6 +26,7 @@ mod url_host;
 mod url_parameter;
 mod url_path;
 mod url_query;
+mod user_agent;
 mod window;
 
 use std::sync::{Arc, LazyLock};
@@ -65,6 +68,9 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(url_path::UrlPath::default()),
         ScalarUDF::from(url_query::UrlQuery::default()),
         ScalarUDF::from(url_parameter::UrlParameter::default()),
+        ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
+        ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
+        ScalarUDF::from(user_agent::UserAgent::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -159,6 +165,15 @@ mod tests {
                 of(expr_fn::url_parameter(col("u"), col("n"))),
                 "url_parameter(",
             ),
+            (
+                of(expr_fn::session_bucket_id(col("k"), col("t"), None)),
+                "session_bucket_id(",
+            ),
+            (
+                of(expr_fn::registrable_domain(col("h"))),
+                "registrable_domain(",
+            ),
+            (of(expr_fn::user_agent(col("u"))), "user_agent("),
         ] {
             assert!(expression.starts_with(name), "{expression}");
         }
