@@ -21,11 +21,6 @@
     )
 {%- endmacro %}
 
-{# What the first event of a session has in `column`, a null included. #}
-{% macro on_first_event(column) -%}
-    first_value({{ column }} order by tstamp, event_id)
-{%- endmacro %}
-
 {# Whether a session that ended at `session_end` may go on: the newest event of all, `newest`,
    is less than one gap later. #}
 {% macro cross_property_is_open(session_end, newest) -%}
