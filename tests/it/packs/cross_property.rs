@@ -163,10 +163,7 @@ async fn wrong_variables_are_refused() {
             json!({"cross_property_as_of": "yesterday"}),
             "a day such as `2024-05-31`",
         ),
-        (
-            json!({"cross_property_as_of": "2024-13-01"}),
-            "2024-13-01",
-        ),
+        (json!({"cross_property_as_of": "2024-13-01"}), "2024-13-01"),
         (
             json!({"cross_property_time_zone": ""}),
             "the name of a time zone",
