@@ -33,19 +33,6 @@
     {% do return(further) %}
 {% endmacro %}
 
-{# A time as microseconds in UTC; a time without a zone is taken as UTC. #}
-{% macro utc(column) -%}
-    arrow_cast({{ column }}, 'Timestamp(Microsecond, Some("UTC"))')
-{%- endmacro %}
-
-{# Whole seconds between two times that are each cut to their second. #}
-{% macro whole_seconds_between(start, end) -%}
-    cast(
-        date_part('epoch', date_trunc('second', {{ end }}))
-        - date_part('epoch', date_trunc('second', {{ start }})) as bigint
-    )
-{%- endmacro %}
-
 {# What the first page view of a session has in `column`, a null included. #}
 {% macro on_first_page(column, name=none) -%}
     first_value({{ column }} order by page_view_number) as {{ name or column }}

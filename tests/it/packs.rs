@@ -1,6 +1,10 @@
-//! The segment pack, end to end through the runner, against tables that others worked out.
+//! The packs, end to end through the runner, against tables that others worked out: here
+//! the segment pack, the others in a module each.
 
+mod bucketed;
 pub(crate) mod build;
+mod cross_property;
+mod growing;
 pub(crate) mod lake;
 mod table;
 

@@ -1,0 +1,17 @@
+{# A time as microseconds in UTC; a time without a zone is taken as UTC. #}
+{% macro utc(column) -%}
+    arrow_cast({{ column }}, 'Timestamp(Microsecond, Some("UTC"))')
+{%- endmacro %}
+
+{# Whole seconds between two times that are each cut to their second. #}
+{% macro whole_seconds_between(start, end) -%}
+    cast(
+        date_part('epoch', date_trunc('second', {{ end }}))
+        - date_part('epoch', date_trunc('second', {{ start }})) as bigint
+    )
+{%- endmacro %}
+
+{# The calendar day of a time in a named zone. #}
+{% macro local_day(tstamp, time_zone) -%}
+    cast({{ tstamp }} at time zone '{{ time_zone }}' as date)
+{%- endmacro %}
