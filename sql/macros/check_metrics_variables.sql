@@ -1,0 +1,112 @@
+{# Stops a build over a variable that would give wrong metrics. Writes no SQL. #}
+{% macro check_metrics_variables() %}
+    {% for name in ['metrics_engaged_seconds', 'metrics_engaged_page_views', 'metrics_path_steps'] %}
+        {% do check_metrics_number(name, var(name)) %}
+    {% endfor %}
+    {% do check_metrics_number('metrics_inactivity_cutoff', metrics_cutoff()) %}
+    {% do check_segment_choice('metrics_boundary', ['at_least', 'more_than']) %}
+    {% if var('metrics_funnel_within') != 'session' %}
+        {% do check_metrics_number('metrics_funnel_within', var('metrics_funnel_within'), '`session` or a number of days') %}
+    {% endif %}
+    {% for name in ['metrics_conversions', 'metrics_impressions', 'metrics_clicks', 'metrics_funnel_steps'] %}
+        {% do check_metrics_rules(name, var(name)) %}
+    {% endfor %}
+    {% do check_metrics_steps(var('metrics_funnel_steps')) %}
+    {% do check_metrics_texts('metrics_page_view_events', var('metrics_page_view_events')) %}
+    {% do check_metrics_texts('metrics_currencies', var('metrics_currencies')) %}
+    {% do check_metrics_columns(var('metrics_columns')) %}
+{% endmacro %}
+
+{% macro refuse_metrics_variable(name, expected, found) %}
+    {% do exceptions.raise_compiler_error(
+        'variable `' ~ name ~ '` must be ' ~ expected ~ '; found `' ~ found ~ '`') %}
+{% endmacro %}
+
+{% macro check_metrics_number(name, value, expected='a whole number, at least 1') %}
+    {% if value is not integer or value is boolean or value < 1 %}
+        {% do refuse_metrics_variable(name, expected, value) %}
+    {% endif %}
+{% endmacro %}
+
+{% macro check_metrics_list(name, value, expected) %}
+    {% if value is string or value is mapping or value is not iterable %}
+        {% do refuse_metrics_variable(name, expected, value) %}
+    {% endif %}
+{% endmacro %}
+
+{% macro check_metrics_texts(name, value) %}
+    {% do check_metrics_list(name, value, 'a list of texts') %}
+    {% for text in value if text is not string or not text %}
+        {% do refuse_metrics_variable(name, 'a list of texts', text) %}
+    {% endfor %}
+{% endmacro %}
+
+{% macro check_metrics_rules(name, rules) %}
+    {% set expected = 'a list of mappings with `event`, `page` or `page_like`' %}
+    {% set kinds = ['event', 'page', 'page_like'] %}
+    {% do check_metrics_list(name, rules, expected) %}
+    {% for rule in rules %}
+        {% if rule is not mapping or not (rule.event is defined or rule.page is defined or rule.page_like is defined) %}
+            {% do refuse_metrics_variable(name, expected, rule) %}
+        {% endif %}
+        {% for key, value in rule.items() if key not in kinds + ['name'] or value is not string %}
+            {% do refuse_metrics_variable(name, expected, key ~ ': ' ~ value) %}
+        {% endfor %}
+    {% endfor %}
+{% endmacro %}
+
+{% macro check_metrics_steps(steps) %}
+    {% set expected = 'one step or more, each with a `name` of its own' %}
+    {% set names = [] %}
+    {% for step in steps %}
+        {% if step.name is undefined or step.name in names %}
+            {% do refuse_metrics_variable('metrics_funnel_steps', expected, step) %}
+        {% endif %}
+        {% do names.append(step.name) %}
+    {% endfor %}
+    {% if not names %}
+        {% do refuse_metrics_variable('metrics_funnel_steps', expected, steps) %}
+    {% endif %}
+{% endmacro %}
+
+{% macro check_metrics_columns(columns) %}
+    {% set types = metrics_column_types() %}
+    {% if columns is not mapping %}
+        {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', columns) %}
+    {% endif %}
+    {% for name, column in columns.items() %}
+        {% if name not in types %}
+            {% do refuse_metrics_variable('metrics_columns', 'a mapping with the names `' ~ types | join('`, `') ~ '`', name) %}
+        {% elif column is not none and (column is not string or not column) %}
+            {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': ' ~ column) %}
+        {% endif %}
+    {% endfor %}
+    {% for name in ['event_id', 'visitor_id', 'tstamp'] if metrics_mapping().get(name) is none %}
+        {% do exceptions.raise_compiler_error(
+            'variable `metrics_columns` must name the column that holds `' ~ name ~ '`') %}
+    {% endfor %}
+    {% do check_metrics_present(metrics_mapping()) %}
+{% endmacro %}
+
+{# Of files of one's own: that the columns are there, and that amounts are whole numbers. #}
+{% macro check_metrics_present(mapping) %}
+    {% if var('metrics_events_table') is not none and execute %}
+        {% set present = {} %}
+        {% for column in adapter.get_columns_in_relation(source('metrics', 'events')) %}
+            {% do present.update({column.name: column.data_type}) %}
+        {% endfor %}
+        {% for name, column in mapping.items() if column is not none %}
+            {% if column not in present %}
+                {% do exceptions.raise_compiler_error(
+                    'variable `metrics_columns` names the column `' ~ column ~ '` for `' ~ name
+                    ~ '`, which `' ~ var('metrics_events_table') ~ '` does not have (it has `'
+                    ~ present | join('`, `') ~ '`)') %}
+            {% elif name == 'amount' and 'int' not in present[column] | lower %}
+                {% do exceptions.raise_compiler_error(
+                    'column `' ~ column ~ '` of `' ~ var('metrics_events_table')
+                    ~ '` must hold whole numbers of minor units (cents) to be the `amount`; found `'
+                    ~ present[column] ~ '`') %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}
