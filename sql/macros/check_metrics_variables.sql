@@ -4,7 +4,9 @@
         {% do check_metrics_number(name, var(name)) %}
     {% endfor %}
     {% do check_metrics_number('metrics_inactivity_cutoff', metrics_cutoff()) %}
-    {% do check_segment_choice('metrics_boundary', ['at_least', 'more_than']) %}
+    {% if var('metrics_boundary') not in ['at_least', 'more_than'] %}
+        {% do refuse_metrics_variable('metrics_boundary', '`at_least` or `more_than`', var('metrics_boundary')) %}
+    {% endif %}
     {% if var('metrics_funnel_within') != 'session' %}
         {% do check_metrics_number('metrics_funnel_within', var('metrics_funnel_within'), '`session` or a number of days') %}
     {% endif %}
@@ -14,6 +16,7 @@
     {% do check_metrics_steps(var('metrics_funnel_steps')) %}
     {% do check_metrics_texts('metrics_page_view_events', var('metrics_page_view_events')) %}
     {% do check_metrics_texts('metrics_currencies', var('metrics_currencies')) %}
+    {% do check_metrics_split(var('metrics_split_by')) %}
     {% do check_metrics_columns(var('metrics_columns')) %}
 {% endmacro %}
 
@@ -38,6 +41,15 @@
     {% do check_metrics_list(name, value, 'a list of texts') %}
     {% for text in value if text is not string or not text %}
         {% do refuse_metrics_variable(name, 'a list of texts', text) %}
+    {% endfor %}
+{% endmacro %}
+
+{% macro check_metrics_split(columns) %}
+    {% set accepted = ['session_date', 'channel', 'device_category', 'source', 'medium', 'campaign', 'platform'] %}
+    {% set expected = 'a list of some of `' ~ accepted | join('`, `') ~ '`' %}
+    {% do check_metrics_list('metrics_split_by', columns, expected) %}
+    {% for column in columns if column not in accepted %}
+        {% do refuse_metrics_variable('metrics_split_by', expected, column) %}
     {% endfor %}
 {% endmacro %}
 
@@ -85,27 +97,26 @@
         {% do exceptions.raise_compiler_error(
             'variable `metrics_columns` must name the column that holds `' ~ name ~ '`') %}
     {% endfor %}
-    {% do check_metrics_present(metrics_mapping()) %}
 {% endmacro %}
 
-{# Of files of one's own: that the columns are there, and that amounts are whole numbers. #}
+{# That the columns are there which the user names, and that amounts are whole numbers. #}
 {% macro check_metrics_present(mapping) %}
-    {% if var('metrics_events_table') is not none and execute %}
+    {% if execute and (var('metrics_columns') or var('metrics_events_table') is not none) %}
+        {% set table = var('metrics_events_table') or var('metrics_events_model') %}
         {% set present = {} %}
-        {% for column in adapter.get_columns_in_relation(source('metrics', 'events')) %}
+        {% for column in adapter.get_columns_in_relation(metrics_input()) %}
             {% do present.update({column.name: column.data_type}) %}
         {% endfor %}
         {% for name, column in mapping.items() if column is not none %}
             {% if column not in present %}
                 {% do exceptions.raise_compiler_error(
                     'variable `metrics_columns` names the column `' ~ column ~ '` for `' ~ name
-                    ~ '`, which `' ~ var('metrics_events_table') ~ '` does not have (it has `'
+                    ~ '`, which `' ~ table ~ '` does not have (it has `'
                     ~ present | join('`, `') ~ '`)') %}
             {% elif name == 'amount' and 'int' not in present[column] | lower %}
                 {% do exceptions.raise_compiler_error(
-                    'column `' ~ column ~ '` of `' ~ var('metrics_events_table')
-                    ~ '` must hold whole numbers of minor units (cents) to be the `amount`; found `'
-                    ~ present[column] ~ '`') %}
+                    'column `' ~ column ~ '` of `' ~ table ~ '` is `' ~ present[column]
+                    ~ '`; an `amount` must be whole numbers of minor units (cents)') %}
             {% endif %}
         {% endfor %}
     {% endif %}

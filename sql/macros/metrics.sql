@@ -34,6 +34,19 @@
     cast({{ part }} as double) / nullif({{ whole }}, 0)
 {%- endmacro %}
 
+{# The columns of `metrics_split_by`, each with a comma behind it. #}
+{% macro metrics_split() -%}
+    {%- for column in var('metrics_split_by') -%} {{ column }}, {% endfor -%}
+{%- endmacro %}
+
+{# `part` as a fraction of its sum over the rows that have `columns` and the split in common. #}
+{% macro metrics_share(part, columns=[]) -%}
+    {%- set common = var('metrics_split_by') + columns -%}
+    cast({{ part }} as double) / nullif(sum({{ part }}) over (
+        {{- 'partition by ' ~ common | join(', ') if common -}}
+    ), 0)
+{%- endmacro %}
+
 {# What the first event of a session has in `column`, a null included. #}
 {% macro metrics_first(column) -%}
     first_value({{ column }} order by tstamp, event_id)

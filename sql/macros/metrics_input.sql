@@ -74,5 +74,5 @@
 {# Seconds without an event that end a session where no platform says otherwise. #}
 {% macro metrics_cutoff() %}
     {% set cutoff = var('metrics_inactivity_cutoff') %}
-    {% do return(var('segment_inactivity_cutoff') if cutoff is none else cutoff) %}
+    {% do return(var('segment_inactivity_cutoff', 1800) if cutoff is none else cutoff) %}
 {% endmacro %}

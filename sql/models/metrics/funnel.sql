@@ -35,7 +35,7 @@ reached as (
         count(distinct unit) filter (
             where start_{{ loop.index }} is not null
             {%- if within != 'session' %}
-            and tstamp - start_{{ loop.index }} <= interval '{{ within }} days'
+            and tstamp - start_{{ loop.index }} < interval '{{ within }} days'
             {%- endif %}
         ) as reached
     from start_{{ steps | length }}
@@ -45,7 +45,7 @@ reached as (
 select
     step,
     step_name,
-    '{{ "session" if within == "session" else "visitor" }}' as counted,
+    '{{ "session" if within == "session" else "visitor" }}' as unit,
     reached,
     {{ metrics_ratio('reached', 'first_value(reached) over (order by step)') }}
         as overall_conversion_rate,

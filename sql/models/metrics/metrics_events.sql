@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
 {%- do check_metrics_variables() %}
+{%- do check_metrics_present(metrics_mapping()) %}
 {%- set columns = metrics_column_types() %}
 
 with named as (

@@ -1,8 +1,10 @@
 {{ config(materialized='table') }}
 
 {%- do check_metrics_variables() %}
+{%- do check_metrics_present(metrics_mapping()) %}
 
--- Events that belong to nobody, to no time or to no session. They are kept here, not dropped.
+-- Events that belong to nobody, to no time or to no session: they are kept here, not dropped.
+-- An amount without currency is added to nothing; its event counts like any other.
 with named as (
     select
         {%- for name in metrics_column_types() %}
@@ -17,8 +19,9 @@ select
         {%- for name in metrics_required() %}
         when {{ name }} is null then '{{ name }} is null'
         {%- endfor %}
+        else 'amount without currency'
     end as reason
 from named
 where {% for name in metrics_required() %}
-    {{- 'or ' if not loop.first }}{{ name }} is null{{ ' ' if not loop.last }}
-    {%- endfor %}
+    {{- 'or ' if not loop.first }}{{ name }} is null{{ ' ' }}
+    {%- endfor %}or (amount is not null and currency is null)

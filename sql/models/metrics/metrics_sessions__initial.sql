@@ -35,7 +35,8 @@ known as (
 )
 
 select
-    * except (traffic, agent, first_channel, first_device_category),
+    * except (traffic, agent, first_platform, first_channel, first_device_category),
+    first_platform as platform,
     traffic['source'] as source,
     traffic['medium'] as medium,
     traffic['campaign'] as campaign,

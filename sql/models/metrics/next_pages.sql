@@ -1,7 +1,8 @@
 {{ config(materialized='table') }}
 
-with steps as (
+with viewed as (
     select
+        session_id,
         page,
         row_number() over path as path_step,
         lead(page) over path as next_page,
@@ -12,16 +13,22 @@ with steps as (
 ),
 
 counted as (
-    select path_step, page, next_page, is_exit, count(*) as transitions
-    from steps
+    select
+        {{ metrics_split() }}
+        path_step,
+        page,
+        next_page,
+        is_exit,
+        count(*) as transitions
+    from viewed
+    inner join {{ ref('metrics_sessions') }} as sessions
+        on sessions.session_id = viewed.session_id
     where path_step <= {{ var('metrics_path_steps') }}
-    group by path_step, page, next_page, is_exit
+    group by {{ metrics_split() }} path_step, page, next_page, is_exit
 )
 
 select
     *,
-    {{ metrics_ratio('transitions', 'sum(transitions) over (partition by path_step, page)') }}
-        as share,
-    {{ metrics_ratio('transitions', 'sum(transitions) over (partition by path_step)') }}
-        as share_of_step
+    {{ metrics_share('transitions', ['path_step', 'page']) }} as share,
+    {{ metrics_share('transitions', ['path_step']) }} as share_of_step
 from counted

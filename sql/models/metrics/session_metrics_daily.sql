@@ -29,7 +29,7 @@ counted as (
         {%- for currency in currencies %}
         coalesce(sum("amount_{{ currency | lower }}"), 0) as "session_value_{{ currency | lower }}",
         {%- endfor %}
-        sum(duration_in_ms) as duration_in_ms
+        sum(duration_in_ms) as session_duration_in_ms
     from {{ ref('metrics_sessions') }} as sessions
     left join valued on valued.session_id = sessions.session_id
     group by session_date, channel, device_category
@@ -38,7 +38,7 @@ counted as (
 select
     * except (bounce_sessions),
     bounce_sessions as bounces,
-    {{ metrics_ratio('duration_in_ms', 'sessions') }} / 1000 as average_session_duration_in_s,
+    {{ metrics_ratio("session_duration_in_ms", "sessions") }} / 1000 as average_session_duration_in_s,
     {{ metrics_ratio('page_views', 'sessions') }} as pages_per_session,
     {{ metrics_ratio('engaged_sessions', 'sessions') }} as engagement_rate,
     {{ metrics_ratio('bounce_sessions', 'sessions') }} as bounce_rate,
