@@ -113,7 +113,7 @@
                     'variable `metrics_columns` names the column `' ~ column ~ '` for `' ~ name
                     ~ '`, which `' ~ table ~ '` does not have (it has `'
                     ~ present | join('`, `') ~ '`)') %}
-            {% elif name == 'amount' and 'int' not in present[column] | lower %}
+            {% elif name == 'amount' and present[column] | lower != 'null' and 'int' not in present[column] | lower %}
                 {% do exceptions.raise_compiler_error(
                     'column `' ~ column ~ '` of `' ~ table ~ '` is `' ~ present[column]
                     ~ '`; an `amount` must be whole numbers of minor units (cents)') %}

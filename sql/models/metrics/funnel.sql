@@ -35,7 +35,8 @@ reached as (
         count(distinct unit) filter (
             where start_{{ loop.index }} is not null
             {%- if within != 'session' %}
-            and tstamp - start_{{ loop.index }} < interval '{{ within }} days'
+            and tstamp < start_{{ loop.index }}
+                + arrow_cast({{ within * 86400 }}, 'Duration(Second)')
             {%- endif %}
         ) as reached
     from start_{{ steps | length }}
