@@ -89,13 +89,28 @@
     {% for name, column in columns.items() %}
         {% if name not in types %}
             {% do refuse_metrics_variable('metrics_columns', 'a mapping with the names `' ~ types | join('`, `') ~ '`', name) %}
-        {% elif column is not none and (column is not string or not column) %}
-            {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': ' ~ column) %}
+        {% elif column is not none %}
+            {% do check_metrics_column(name, column) %}
         {% endif %}
     {% endfor %}
     {% for name in ['event_id', 'visitor_id', 'tstamp'] if metrics_mapping().get(name) is none %}
         {% do exceptions.raise_compiler_error(
             'variable `metrics_columns` must name the column that holds `' ~ name ~ '`') %}
+    {% endfor %}
+{% endmacro %}
+
+{# A column, or for an id a list of columns that make it together. #}
+{% macro check_metrics_column(name, column) %}
+    {% set joined = column is iterable and column is not string and column is not mapping %}
+    {% if joined and name not in ['event_id', 'visitor_id', 'session_id'] %}
+        {% do refuse_metrics_variable('metrics_columns', 'one column for `' ~ name ~ '`', column) %}
+    {% endif %}
+    {% for part in (column if joined else [column]) if part is not string or not part %}
+        {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': ' ~ column) %}
+    {% else %}
+        {% if joined and not column %}
+            {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': []') %}
+        {% endif %}
     {% endfor %}
 {% endmacro %}
 
@@ -107,15 +122,17 @@
         {% for column in adapter.get_columns_in_relation(metrics_input()) %}
             {% do present.update({column.name: column.data_type}) %}
         {% endfor %}
-        {% for name, column in mapping.items() if column is not none %}
-            {% if column not in present %}
+        {% for name, mapped in mapping.items() if mapped is not none %}
+            {% for column in ([mapped] if mapped is string else mapped) if column not in present %}
                 {% do exceptions.raise_compiler_error(
                     'variable `metrics_columns` names the column `' ~ column ~ '` for `' ~ name
                     ~ '`, which `' ~ table ~ '` does not have (it has `'
                     ~ present | join('`, `') ~ '`)') %}
-            {% elif name == 'amount' and present[column] | lower != 'null' and 'int' not in present[column] | lower %}
+            {% endfor %}
+            {% set type = present.get(mapped) | lower %}
+            {% if name == 'amount' and type != 'null' and 'int' not in type %}
                 {% do exceptions.raise_compiler_error(
-                    'column `' ~ column ~ '` of `' ~ table ~ '` is `' ~ present[column]
+                    'column `' ~ mapped ~ '` of `' ~ table ~ '` is `' ~ type
                     ~ '`; an `amount` must be whole numbers of minor units (cents)') %}
             {% endif %}
         {% endfor %}

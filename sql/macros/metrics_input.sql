@@ -29,6 +29,18 @@
             'referrer': 'referrer', 'utm_source': 'utm_source',
             'utm_medium': 'utm_medium', 'utm_campaign': 'utm_campaign',
             'user_agent': 'user_agent'
+        },
+        'bucketed_events': {
+            'event_id': ['project_id', 'event_id'],
+            'visitor_id': ['project_id', 'anonymous_id'], 'tstamp': 'tstamp',
+            'session_id': ['project_id', 'session_id', 'anonymous_id'],
+            'event_name': 'event', 'page': 'path', 'url': 'url', 'referrer': 'referrer',
+            'utm_source': 'utm_source', 'utm_medium': 'utm_medium',
+            'utm_campaign': 'utm_campaign', 'user_agent': 'user_agent'
+        },
+        'property_events__sessionized': {
+            'event_id': 'event_id', 'visitor_id': 'contact_id', 'tstamp': 'tstamp',
+            'session_id': 'cross_property_session_id', 'event_name': 'event', 'url': 'url'
         }
     } %}
     {% do return(known.get(model, {})) %}
@@ -53,6 +65,12 @@
         {%- else -%}
             cast(null as {{ metrics_column_types()[name] }})
         {%- endif -%}
+    {%- elif column is not string -%}
+        case when {% for part in column -%}
+        {{ adapter.quote(part) }} is not null {{- ' and ' if not loop.last }}
+        {%- endfor %} then surrogate_key(
+        {%- for part in column %}{{ adapter.quote(part) }}{{ ', ' if not loop.last }}{% endfor -%}
+        ) end
     {%- elif name == 'tstamp' -%}
         {{ utc(adapter.quote(column)) }}
     {%- elif name == 'currency' -%}

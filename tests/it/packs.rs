@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod lake;
+mod metrics;
 mod table;
 
 use std::path::PathBuf;
