@@ -1,0 +1,58 @@
+{# What the models of the metrics pack share. #}
+
+{# A text as an SQL literal. #}
+{% macro metrics_literal(text) -%}
+    '{{ text | string | replace("'", "''") }}'
+{%- endmacro %}
+
+{# Whether an event fits one of `rules`; never null. A page alone means that it was viewed. #}
+{% macro metrics_fits(rules) -%}
+    {%- if not rules -%}
+        false
+    {%- else -%}
+        coalesce(
+            {%- for rule in rules %}
+            {{ 'or ' if not loop.first }}({{ metrics_fits_one(rule) }})
+            {%- endfor %}, false)
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro metrics_fits_one(rule) -%}
+    {%- if rule.event is defined -%}
+        coalesce(event_name = {{ metrics_literal(rule.event) }}, false)
+    {%- else -%}
+        is_page_view
+    {%- endif -%}
+    {%- if rule.page is defined %} and coalesce(page = {{ metrics_literal(rule.page) }}, false)
+    {%- endif -%}
+    {%- if rule.page_like is defined %} and coalesce(page like {{ metrics_literal(rule.page_like) }}, false)
+    {%- endif -%}
+{%- endmacro %}
+
+{# `part` of `whole` as a fraction; null where the whole is 0. #}
+{% macro metrics_ratio(part, whole) -%}
+    cast({{ part }} as double) / nullif({{ whole }}, 0)
+{%- endmacro %}
+
+{# The columns of `metrics_split_by`, each with a comma behind it. #}
+{% macro metrics_split() -%}
+    {%- for column in var('metrics_split_by') -%} {{ column }}, {% endfor -%}
+{%- endmacro %}
+
+{# `part` as a fraction of its sum over the rows that have `columns` and the split in common. #}
+{% macro metrics_share(part, columns=[]) -%}
+    {%- set common = var('metrics_split_by') + columns -%}
+    cast({{ part }} as double) / nullif(sum({{ part }}) over (
+        {{- 'partition by ' ~ common | join(', ') if common -}}
+    ), 0)
+{%- endmacro %}
+
+{# What the first event of a session has in `column`, a null included. #}
+{% macro metrics_first(column) -%}
+    first_value({{ column }} order by tstamp, event_id)
+{%- endmacro %}
+
+{# What the last event of a session has in `column`, a null included. #}
+{% macro metrics_last(column) -%}
+    last_value({{ column }} order by tstamp, event_id)
+{%- endmacro %}

@@ -1,0 +1,96 @@
+{# What the metrics pack reads, and under which names. #}
+
+{# The rows: a model of the project, or the user's own files. #}
+{% macro metrics_input() %}
+    {% if var('metrics_events_table') is none %}
+        {% do return(ref(var('metrics_events_model'))) %}
+    {% endif %}
+    {% do return(source('metrics', 'events')) %}
+{% endmacro %}
+
+{# Everything the pack reads, and the SQL type it has there. #}
+{% macro metrics_column_types() %}
+    {% do return({
+        'event_id': 'varchar', 'visitor_id': 'varchar', 'tstamp': 'timestamp',
+        'session_id': 'varchar', 'platform': 'varchar', 'event_name': 'varchar',
+        'page': 'varchar', 'url': 'varchar', 'referrer': 'varchar',
+        'utm_source': 'varchar', 'utm_medium': 'varchar', 'utm_campaign': 'varchar',
+        'user_agent': 'varchar', 'channel': 'varchar', 'device_category': 'varchar',
+        'amount': 'bigint', 'currency': 'varchar'
+    }) %}
+{% endmacro %}
+
+{# The columns of models that are known, by what the pack reads from them. #}
+{% macro metrics_known_columns(model) %}
+    {% set known = {
+        'page_views__sessionized': {
+            'event_id': 'page_view_id', 'visitor_id': 'anonymous_id', 'tstamp': 'tstamp',
+            'session_id': 'session_id', 'page': 'page_url_path', 'url': 'page_url',
+            'referrer': 'referrer', 'utm_source': 'utm_source',
+            'utm_medium': 'utm_medium', 'utm_campaign': 'utm_campaign',
+            'user_agent': 'user_agent'
+        },
+        'bucketed_events': {
+            'event_id': ['project_id', 'event_id'],
+            'visitor_id': ['project_id', 'anonymous_id'], 'tstamp': 'tstamp',
+            'session_id': ['project_id', 'session_id', 'anonymous_id'],
+            'event_name': 'event', 'page': 'path', 'url': 'url', 'referrer': 'referrer',
+            'utm_source': 'utm_source', 'utm_medium': 'utm_medium',
+            'utm_campaign': 'utm_campaign', 'user_agent': 'user_agent'
+        },
+        'property_events__sessionized': {
+            'event_id': 'event_id', 'visitor_id': 'contact_id', 'tstamp': 'tstamp',
+            'session_id': 'cross_property_session_id', 'event_name': 'event', 'url': 'url'
+        }
+    } %}
+    {% do return(known.get(model, {})) %}
+{% endmacro %}
+
+{# `metrics_columns` over the columns that are known: what the pack reads -> column. #}
+{% macro metrics_mapping() %}
+    {% set mapping = {} %}
+    {% if var('metrics_events_table') is none %}
+        {% do mapping.update(metrics_known_columns(var('metrics_events_model'))) %}
+    {% endif %}
+    {% do mapping.update(var('metrics_columns')) %}
+    {% do return(mapping) %}
+{% endmacro %}
+
+{# The SQL of one thing that the pack reads; null where no column holds it. #}
+{% macro metrics_column(name) %}
+    {%- set column = metrics_mapping().get(name) -%}
+    {%- if column is none or column is undefined -%}
+        {%- if name == 'page' and metrics_mapping().get('url') is not none -%}
+            url_path({{ metrics_column('url') }})
+        {%- else -%}
+            cast(null as {{ metrics_column_types()[name] }})
+        {%- endif -%}
+    {%- elif column is not string -%}
+        case when {% for part in column -%}
+        {{ adapter.quote(part) }} is not null {{- ' and ' if not loop.last }}
+        {%- endfor %} then surrogate_key(
+        {%- for part in column %}{{ adapter.quote(part) }}{{ ', ' if not loop.last }}{% endfor -%}
+        ) end
+    {%- elif name == 'tstamp' -%}
+        {{ utc(adapter.quote(column)) }}
+    {%- elif name == 'currency' -%}
+        nullif(upper(trim({{ adapter.quote(column) }})), '')
+    {%- else -%}
+        cast({{ adapter.quote(column) }} as {{ metrics_column_types()[name] }})
+    {%- endif -%}
+{% endmacro %}
+
+{# What every event must have: a session too, where the input brings its own. #}
+{% macro metrics_required() %}
+    {% set required = ['event_id', 'visitor_id', 'tstamp'] %}
+    {% if metrics_mapping().get('session_id') is not none %}
+        {% do required.append('session_id') %}
+    {% endif %}
+    {% do return(required) %}
+{% endmacro %}
+
+{# Seconds without an event that end a session where no platform says otherwise. #}
+{% macro metrics_cutoff() %}
+    {% set cutoff = var('metrics_inactivity_cutoff') %}
+    {% do return(var('segment_inactivity_cutoff', 1800) if cutoff is none else cutoff) %}
+{% endmacro %}

@@ -1,0 +1,224 @@
+//! The metrics pack: a user's own events against tables worked out by hand, the golden page
+//! views against plain loops.
+
+mod naive;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::build::{Build, Built};
+use super::fixture;
+use super::table::Rows;
+use naive::Event;
+
+const MODELS: [&str; 11] = [
+    "metrics_events__rejected",
+    "metrics_events__sessionized",
+    "metrics_sessions__initial",
+    "metrics_sessions",
+    "metrics_session_values",
+    "session_metrics_daily",
+    "session_values_daily",
+    "entry_pages",
+    "exit_pages",
+    "next_pages",
+    "funnel",
+];
+
+fn own_events() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/metrics/events.csv")
+}
+
+/// The pack over files laid out like the sample of a user's own events.
+fn over(events: impl Into<PathBuf>) -> Build {
+    Build::of("metrics", "metrics_events_table", events).vars(&json!({
+        "metrics_columns": {
+            "event_id": "id", "visitor_id": "person", "tstamp": "at", "platform": "app",
+            "event_name": "name", "url": "link", "referrer": "referred_by",
+            "utm_source": "source", "utm_medium": "medium", "utm_campaign": "campaign",
+            "user_agent": "agent", "amount": "price", "currency": "money"
+        },
+        "metrics_time_zone": "Europe/Berlin",
+        "metrics_conversions": [{"event": "purchase"}],
+        "metrics_currencies": ["EUR", "USD"],
+        "metrics_funnel_steps": [
+            {"name": "shoes", "page": "/shoes"},
+            {"name": "cart", "page": "/cart"},
+            {"name": "purchase", "event": "purchase"}
+        ]
+    }))
+}
+
+/// The pack over the golden page views, which bring the sessions of the segment pack.
+fn over_golden(vars: &Value) -> Build {
+    let pages = fixture("golden/pages.parquet");
+    Build::of("metrics", "segment_page_views_table", pages).vars(vars)
+}
+
+async fn assert_equals(built: &Built, model: &str, file: &str) {
+    let expected = Rows::of_csv(&fixture(&format!("metrics/{file}.csv")));
+    let ours = built.read(model).await.only(&expected.columns);
+    ours.assert_same(&expected, file);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_events_worked_out_by_hand() {
+    let built = over(own_events()).with_tests().run().await;
+    for model in [
+        "metrics_events__rejected",
+        "metrics_sessions",
+        "session_metrics_daily",
+        "session_values_daily",
+        "entry_pages",
+        "exit_pages",
+        "next_pages",
+        "funnel",
+    ] {
+        assert_equals(&built, model, model).await;
+    }
+    let within = json!({"metrics_funnel_within": 1});
+    let built = over(own_events()).vars(&within).run().await;
+    assert_equals(&built, "funnel", "funnel_within_a_day").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_counted_by_day_and_platform_too() {
+    let split = json!({"metrics_split_by": ["session_date", "platform"]});
+    let built = over(own_events()).vars(&split).with_tests().run().await;
+    assert_equals(&built, "exit_pages", "exit_pages_by_day_and_platform").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_build_changes_nothing_and_later_files_equal_one() {
+    let (project, lake) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let whole = over(own_events()).run().await;
+    let text = fs::read_to_string(own_events()).unwrap();
+    let (head, rows) = text.split_once('\n').unwrap();
+    for part in 0..3 {
+        let rows = rows.lines().enumerate().filter(|(at, _)| at % 3 == part);
+        let rows: Vec<_> = rows.map(|(_, row)| row).collect();
+        let file = lake.path().join(format!("part-{part}.csv"));
+        fs::write(file, format!("{head}\n{}\n", rows.join("\n"))).unwrap();
+        over(lake.path()).within(project.path()).run().await;
+    }
+    let again = over(lake.path()).within(project.path()).run().await;
+    for model in MODELS {
+        let (ours, whole) = (again.read(model).await, whole.read(model).await);
+        ours.assert_same(&whole, model);
+        let said = again.messages().iter().find(|(name, _)| name == model);
+        assert!(said.unwrap().1.contains("nothing new"), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_events_give_no_rows_and_an_empty_funnel() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(own_events()).unwrap();
+    let (head, _) = text.split_once('\n').unwrap();
+    let file = folder.path().join("events.csv");
+    fs::write(&file, format!("{head}\n")).unwrap();
+    let built = over(&file).with_tests().run().await;
+    for model in MODELS {
+        let rows = if model == "funnel" { 3 } else { 0 };
+        assert_eq!(built.read(model).await.len(), rows, "{model}");
+    }
+    let reached = built.read("funnel").await.column("reached");
+    assert_eq!(reached, vec![Some("0".to_owned()); 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_change_nothing() {
+    let one = over_golden(&json!({})).threads(1).run().await;
+    let eight = over_golden(&json!({})).threads(8).run().await;
+    for model in MODELS {
+        let (one, eight) = (one.read(model).await, eight.read(model).await);
+        one.assert_same(&eight, model);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_made_here_are_those_of_the_segment_pack() {
+    let given = over_golden(&json!({})).run().await;
+    let made = json!({"metrics_columns": {"session_id": null}});
+    let made = over_golden(&made).run().await;
+    for model in ["metrics_sessions", "session_metrics_daily", "next_pages"] {
+        let (made, given) = (made.read(model).await, given.read(model).await);
+        made.assert_same(&given, model);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_loop_agrees() {
+    for within in [json!("session"), json!(1), json!(7)] {
+        let vars = json!({
+            "metrics_funnel_within": within,
+            "metrics_conversions": [{"page": "/search"}],
+            "metrics_funnel_steps": [
+                {"name": "a", "page_like": "/products/2%"},
+                {"name": "b", "page_like": "/products/%"},
+                {"name": "c", "page": "/search"}
+            ]
+        });
+        let built = over_golden(&vars).run().await;
+        let events = Event::all(&built.read("metrics_events__sessionized").await);
+        let expected = naive::funnel(&events, within.as_i64());
+        assert!(expected.iter().all(|n| *n > 0), "{expected:?}");
+        let funnel = built.read("funnel").await;
+        assert_eq!(naive::numbers(&funnel, "reached"), expected, "{within}");
+        if within == "session" {
+            let paths = built.read("next_pages").await;
+            assert_eq!(naive::transitions_of(&paths), naive::transitions(&events, 5));
+            let days = built.read("session_metrics_daily").await;
+            assert_eq!(naive::days_of(&days), naive::days(&events));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_variables_are_refused() {
+    let columns = |more: Value| {
+        let mut columns = json!({"event_id": "id", "visitor_id": "person", "tstamp": "at"});
+        let more = more.as_object().unwrap().clone();
+        columns.as_object_mut().unwrap().extend(more);
+        json!({"metrics_columns": columns})
+    };
+    let wrong = [
+        (json!({"metrics_engaged_seconds": 0}), "at least 1; found `0`"),
+        (json!({"metrics_path_steps": "5"}), "a whole number"),
+        (json!({"metrics_boundary": "x"}), "`at_least` or `more_than`"),
+        (json!({"metrics_inactivity_cutoff": -1}), "at least 1; found `-1`"),
+        (json!({"metrics_split_by": ["day"]}), "`session_date`"),
+        (json!({"metrics_currencies": "EUR"}), "a list of texts"),
+        (json!({"metrics_funnel_within": 1.5}), "`session` or a number of days"),
+        (json!({"metrics_funnel_steps": []}), "one step or more"),
+        (json!({"metrics_funnel_steps": [{"page": "/"}]}), "a `name`"),
+        (json!({"metrics_conversions": [{"event": "buy", "pages": "/"}]}), "found `pages"),
+        (json!({"metrics_clicks": ["click"]}), "`event`, `page` or `page_like`"),
+        (json!({"metrics_columns": {"event_id": "id"}}), "holds `visitor_id`"),
+        (columns(json!({"page_path": "link"})), "found `page_path`"),
+        (columns(json!({"amount": "cents"})), "the column `cents` for `amount`"),
+        (columns(json!({"amount": "agent"})), "whole numbers of minor units"),
+        (json!({"metrics_time_zone": "Europe/Nowhere"}), "Europe/Nowhere"),
+    ];
+    for (vars, expected) in wrong {
+        let error = over(own_events()).vars(&vars).try_run().await.unwrap_err();
+        assert!(error.contains(expected), "{vars}: {error}");
+    }
+}
+
+#[test]
+fn every_column_is_described() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/models/metrics");
+    let properties = fs::read_to_string(project.join("_metrics__models.yml")).unwrap();
+    for entry in fs::read_dir(&project).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.extension().is_some_and(|e| e == "sql") {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert!(properties.contains(&format!("- name: {name}\n")), "{name}");
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines < 60, "{name} has {lines} lines");
+        }
+    }
+}
