@@ -1,9 +1,7 @@
 {{ config(materialized='view') }}
-
 {%- do check_segment_variables() %}
 {%- set pages = source('segment', 'pages') %}
 {%- set pass_through = var('segment_pass_through_columns') %}
-
 with usable as (
     select
         {%- for column in segment_event_columns() %}
