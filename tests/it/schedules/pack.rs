@@ -17,7 +17,7 @@ use super::world::{LAKE, compiled};
 
 /// The pack under each of its rules, compiled when first asked for, and the project's folder.
 static COMPILED: [OnceCell<(Arc<Dag>, TempDir)>; 5] =
-    [const { OnceCell::const_new() }; 4];
+    [const { OnceCell::const_new() }; 5];
 
 /// The schedule of that seed.
 pub(crate) async fn schedule(seed: u64) -> Result<Driver, String> {
