@@ -6,6 +6,7 @@ pub(crate) mod build;
 mod cross_property;
 mod growing;
 pub(crate) mod lake;
+mod naive_contacts;
 mod table;
 
 use std::path::PathBuf;
