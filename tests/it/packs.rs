@@ -7,6 +7,7 @@ mod cross_property;
 mod growing;
 pub(crate) mod lake;
 mod metrics;
+mod naive_contacts;
 mod table;
 
 use std::path::PathBuf;

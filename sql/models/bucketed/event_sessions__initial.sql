@@ -30,7 +30,8 @@ with grouped as (
 classified as (
     select
         *,
-        traffic_source(url, referrer, utm_source, utm_medium, utm_campaign) as traffic,
+        {{ traffic_of('url', 'referrer', 'utm_source', 'utm_medium', 'utm_campaign') }}
+            as traffic,
         user_agent(user_agent) as agent
     from grouped
 )
