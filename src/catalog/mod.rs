@@ -30,6 +30,10 @@ pub struct EventLakeOptions {
     pub format: Option<String>,
     /// Columns the readers count on.
     pub columns: Vec<LakeColumn>,
+    /// Whether nested objects become columns of dotted names: `context.page.url`. In JSON
+    /// files lists become texts then, and what is an object in one record and a plain value in
+    /// another becomes columns for both.
+    pub flatten: bool,
     /// Where relative paths start.
     pub base: PathBuf,
 }
