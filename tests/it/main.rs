@@ -11,6 +11,7 @@ mod catalog;
 mod embedding;
 mod functions_page;
 mod incremental;
+mod json_lake;
 mod layers;
 mod optimize;
 mod oracle;

@@ -1,6 +1,9 @@
-//! The segment pack, end to end through the runner, against tables that others worked out.
+//! The packs, end to end through the runner, against tables that others worked out: here
+//! the segment pack, the others in a module each.
 
 pub(crate) mod build;
+mod events;
+mod growing;
 pub(crate) mod lake;
 mod table;
 

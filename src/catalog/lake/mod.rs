@@ -34,6 +34,8 @@ use super::EventLakeOptions;
 use crate::store::Stores;
 #[cfg(feature = "runner")]
 pub(crate) use convert::UNREADABLE_COLUMN;
+#[cfg(feature = "runner")]
+pub(crate) use files::NO_FILES;
 use files::{Format, Listing};
 use json::JsonLake;
 use known::KnownLake;

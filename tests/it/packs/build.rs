@@ -27,6 +27,7 @@ use super::table::Rows;
 
 /// What to build.
 pub(crate) struct Build {
+    pack: &'static str,
     mapping: Option<PathBuf>,
     vars: Map<String, Value>,
     threads: usize,
@@ -47,12 +48,22 @@ pub(crate) struct Built {
 }
 
 impl Build {
-    /// The pack over the page views in `pages`.
+    /// The segment pack over the page views in `pages`.
     pub(crate) fn new(pages: impl Into<PathBuf>) -> Self {
-        let pages = pages.into().to_str().unwrap().into();
+        Self::of("segment", "segment_page_views_table", pages)
+    }
+
+    /// A pack over the files in `events`, which `variable` names.
+    pub(crate) fn of(
+        pack: &'static str,
+        variable: &str,
+        events: impl Into<PathBuf>,
+    ) -> Self {
+        let events = events.into().to_str().unwrap().into();
         Self {
+            pack,
             mapping: None,
-            vars: Map::from_iter([("segment_page_views_table".to_owned(), pages)]),
+            vars: Map::from_iter([(variable.to_owned(), events)]),
             threads: 4,
             tests: false,
             memory_limit: None,
@@ -160,7 +171,10 @@ impl Build {
         dag: &Arc<Dag>,
         engine: &Engine,
     ) -> Result<Vec<(String, String)>, String> {
-        let mut selection = Selection::default();
+        let mut selection = Selection {
+            select: vec![format!("+tag:{}", self.pack)],
+            ..Selection::default()
+        };
         if !self.tests {
             selection.exclude = vec![
                 "resource_type:test".to_owned(),
