@@ -11,7 +11,7 @@ use datafusion::catalog::TableProvider;
 pub use lake::event_lake;
 #[cfg(feature = "runner")]
 pub(crate) use lake::{
-    FileTable, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
+    FileTable, NO_FILES, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
 };
 pub(crate) use lake::{LakeMemory, event_lake_of};
 pub use project::ProjectCatalog;
@@ -30,6 +30,10 @@ pub struct EventLakeOptions {
     pub format: Option<String>,
     /// Columns the readers count on.
     pub columns: Vec<LakeColumn>,
+    /// Whether nested objects become columns of dotted names: `context.page.url`. In JSON
+    /// files lists become texts then, and what is an object in one record and a plain value in
+    /// another becomes columns for both.
+    pub flatten: bool,
     /// Where relative paths start.
     pub base: PathBuf,
 }

@@ -12,6 +12,7 @@ mod connected_component;
 mod embedding;
 mod functions_page;
 mod incremental;
+mod json_lake;
 mod layers;
 mod optimize;
 mod oracle;

@@ -4,6 +4,7 @@
 mod bucketed;
 pub(crate) mod build;
 mod cross_property;
+mod events;
 mod growing;
 pub(crate) mod lake;
 mod metrics;

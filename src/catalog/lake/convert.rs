@@ -21,6 +21,7 @@ use datafusion::physical_expr_adapter::{
 };
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::dotted;
 use super::types::plain;
 use crate::timestamp::{convert, per_second};
 
@@ -32,6 +33,8 @@ pub(crate) const UNREADABLE_COLUMN: &str = "cannot be read";
 pub(super) struct LakeAdapterFactory {
     /// Columns that are also found under another case.
     pub(super) folded: Arc<BTreeSet<String>>,
+    /// Columns may be fields of structs in the files.
+    pub(super) flatten: bool,
 }
 
 impl PhysicalExprAdapterFactory for LakeAdapterFactory {
@@ -40,14 +43,19 @@ impl PhysicalExprAdapterFactory for LakeAdapterFactory {
         lake: SchemaRef,
         file: SchemaRef,
     ) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let folded = Arc::clone(&self.folded);
-        Ok(Arc::new(LakeAdapter { folded, lake, file }))
+        Ok(Arc::new(LakeAdapter {
+            folded: Arc::clone(&self.folded),
+            flatten: self.flatten,
+            lake,
+            file,
+        }))
     }
 }
 
 #[derive(Debug)]
 struct LakeAdapter {
     folded: Arc<BTreeSet<String>>,
+    flatten: bool,
     lake: SchemaRef,
     file: SchemaRef,
 }
@@ -73,7 +81,8 @@ impl LakeAdapter {
         let Ok(field) = self.lake.field_with_name(column.name()) else {
             return internal_err!("the lake has no column `{}`", column.name());
         };
-        read_column(field, &self.file, self.folded.contains(column.name()))
+        let folded = self.folded.contains(column.name());
+        read_column(field, &self.file, folded, self.flatten)
     }
 
     /// A comparison of a timestamp with a literal, asked in the file's unit: row groups
@@ -185,19 +194,29 @@ pub(super) fn file_index(file: &Schema, name: &str, folded: bool) -> Option<usiz
     }
 }
 
-/// The lake's column `field` out of a file with the schema `file`.
+/// The lake's column `field` out of a file with the schema `file`; `flatten`: also as a
+/// field of a struct there.
 pub(super) fn read_column(
     field: &Field,
     file: &Schema,
     folded: bool,
+    flatten: bool,
 ) -> Result<Arc<dyn PhysicalExpr>> {
-    let Some(index) = file_index(file, field.name(), folded) else {
+    let found = match file_index(file, field.name(), folded) {
+        Some(index) => {
+            let found = file.field(index);
+            let column: Arc<dyn PhysicalExpr> =
+                Arc::new(Column::new(found.name(), index));
+            Some((column, found.data_type().clone()))
+        }
+        None if flatten => dotted::read(file, field.name(), folded)?,
+        None => None,
+    };
+    let Some((column, from)) = found else {
         let null = ScalarValue::try_from(field.data_type())?;
         return Ok(Arc::new(Literal::new(null)));
     };
-    let found = file.field(index);
-    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(found.name(), index));
-    let (from, to) = (found.data_type(), field.data_type());
+    let (from, to) = (&from, field.data_type());
     if from == to {
         return Ok(column);
     }

@@ -15,6 +15,9 @@ use url::Url;
 use super::glob::Glob;
 use crate::store::decoded_path;
 
+/// What an error begins with where a location holds nothing.
+pub(crate) const NO_FILES: &str = "no files match";
+
 /// How a lake's files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -153,7 +156,7 @@ fn chosen(
     location: &Url,
 ) -> Result<Listing> {
     if files.is_empty() {
-        return plan_err!("no files match `{}`", shown(location));
+        return plan_err!("{NO_FILES} `{}`", shown(location));
     }
     let mut first: Option<(Format, &Path)> = None;
     for file in &files {

@@ -16,10 +16,12 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::files::{Format, Listing};
 use super::schema::Declared;
 use crate::store::Stores;
 
-/// Lakes of fewer files are not worth remembering.
+/// Parquet lakes of fewer files are not worth remembering. JSON files are: they are read as a
+/// whole to find their columns.
 const WORTH: usize = 100;
 
 /// Size, modification time in microseconds, entity tag.
@@ -36,6 +38,10 @@ pub(crate) struct KnownLake {
     files: BTreeMap<String, State>,
 }
 
+fn worth(listing: &Listing) -> bool {
+    listing.format == Format::Json || listing.files.len() >= WORTH
+}
+
 fn state(file: &ObjectMeta) -> State {
     let modified = file.last_modified.timestamp_micros();
     (file.size, modified, file.e_tag.clone())
@@ -46,14 +52,17 @@ impl KnownLake {
     pub(super) fn of(
         columns: &[FieldRef],
         folded: &BTreeSet<String>,
-        files: &[ObjectMeta],
+        listing: &Listing,
     ) -> Option<Self> {
+        if !worth(listing) {
+            return None;
+        }
         let columns = columns.iter().map(|field| {
             let text = field.data_type().to_string();
             let same = text.parse::<DataType>().ok()? == *field.data_type();
             same.then(|| (field.name().clone(), text))
         });
-        let files = files.iter().map(|f| (f.location.to_string(), state(f)));
+        let files = listing.files.iter().map(|f| (f.location.to_string(), state(f)));
         Some(Self {
             columns: columns.collect::<Option<_>>()?,
             folded: folded.clone(),
@@ -104,9 +113,9 @@ impl LakeMemory {
     pub(super) async fn recall(
         &self,
         key: &str,
-        files: &[ObjectMeta],
+        listing: &Listing,
     ) -> Option<Arc<KnownLake>> {
-        if files.len() < WORTH {
+        if !worth(listing) {
             return None;
         }
         let held = self.held(key);
@@ -114,12 +123,12 @@ impl LakeMemory {
             Some(known) => known,
             None => self.read(key).await?,
         };
-        known.is_of(files).then_some(known)
+        known.is_of(&listing.files).then_some(known)
     }
 
     /// Remembers what was found; that it cannot be written costs time and nothing else.
     pub(super) async fn keep(&self, key: &str, lake: KnownLake) {
-        if lake.files.len() < WORTH || self.held(key).is_some_and(|held| *held == lake) {
+        if self.held(key).is_some_and(|held| *held == lake) {
             return;
         }
         let text = serde_json::to_vec(&lake);
@@ -157,11 +166,11 @@ impl LakeMemory {
 }
 
 /// A name for what readers with these declarations find at `location`.
-pub(super) fn key(location: &Url, declared: &[Declared]) -> String {
+pub(super) fn key(location: &Url, declared: &[Declared], flatten: bool) -> String {
     let mut hash = Md5::new();
     hash.update(env!("CARGO_PKG_VERSION"));
     hash.update(location.as_str());
-    hash.update(format!("{declared:?}"));
+    hash.update(format!("{declared:?}{flatten}"));
     let mut text = String::new();
     for byte in hash.finalize() {
         let _ = write!(text, "{byte:02x}");
@@ -172,6 +181,15 @@ pub(super) fn key(location: &Url, declared: &[Declared]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listing(count: usize, size: u64) -> Listing {
+        Listing {
+            files: files(count, size),
+            base: Path::from("lake"),
+            format: Format::Parquet,
+            delta: false,
+        }
+    }
 
     fn files(count: usize, size: u64) -> Vec<ObjectMeta> {
         let file = |number: usize| ObjectMeta {
@@ -196,7 +214,7 @@ mod tests {
             folder: Some((folder.clone(), stores.clone())),
             known: Arc::default(),
         };
-        let old = files(WORTH, 7);
+        let old = listing(WORTH, 7);
         let lake = KnownLake::of(&columns, &BTreeSet::new(), &old).unwrap();
         memory.keep("k", lake).await;
         let another = LakeMemory {
@@ -204,13 +222,13 @@ mod tests {
             known: Arc::default(),
         };
         for memory in [&memory, &another] {
-            let known = memory.recall("k", &files(WORTH + 1, 7)).await.unwrap();
-            assert!(known.holds(&old[3]));
+            let known = memory.recall("k", &listing(WORTH + 1, 7)).await.unwrap();
+            assert!(known.holds(&old.files[3]));
             assert!(!known.holds(&files(WORTH + 1, 7)[WORTH]));
             let schema = known.schema().unwrap();
             assert_eq!(schema.fields().to_vec(), columns);
-            assert!(memory.recall("k", &files(WORTH - 1, 7)).await.is_none());
-            assert!(memory.recall("k", &files(WORTH, 8)).await.is_none());
+            assert!(memory.recall("k", &listing(WORTH - 1, 7)).await.is_none());
+            assert!(memory.recall("k", &listing(WORTH, 8)).await.is_none());
             assert!(memory.recall("other", &old).await.is_none());
         }
     }

@@ -6,8 +6,10 @@
 //! ```
 
 mod convert;
+mod dotted;
 mod files;
 mod glob;
+mod json;
 mod known;
 mod schema;
 mod table;
@@ -22,11 +24,9 @@ use datafusion::common::DataFusionError;
 use datafusion::common::Result;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
@@ -34,7 +34,10 @@ use super::EventLakeOptions;
 use crate::store::Stores;
 #[cfg(feature = "runner")]
 pub(crate) use convert::UNREADABLE_COLUMN;
+#[cfg(feature = "runner")]
+pub(crate) use files::NO_FILES;
 use files::{Format, Listing};
+use json::JsonLake;
 use known::KnownLake;
 pub(crate) use known::LakeMemory;
 use schema::Declared;
@@ -96,12 +99,17 @@ async fn open(
     if listing.delta {
         return delta(stores, &location, &declared).await;
     }
-    let key = known::key(&location, &declared);
-    let known = match listing.format {
-        Format::Parquet => memory.recall(&key, &listing.files).await,
-        Format::Csv | Format::Json => None,
+    let reading = Reading {
+        location: location.clone(),
+        format: listing.format,
+        flatten: options.flatten,
     };
-    let schemas = schemas(context, &store, &location, &listing, known.as_deref()).await?;
+    let key = known::key(&location, &declared, options.flatten);
+    let known = match listing.format {
+        Format::Parquet | Format::Json => memory.recall(&key, &listing).await,
+        Format::Csv => None,
+    };
+    let schemas = schemas(context, &store, &reading, &listing, known.as_deref()).await?;
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let names = shown(&location, &listing.files);
     let mut lake = schema::lake(&declared, &names, &schemas, fields, values)?;
@@ -109,14 +117,13 @@ async fn open(
         let folded = known.folded.union(&lake.folded);
         lake.folded = Arc::new(folded.cloned().collect());
     }
-    if listing.format == Format::Parquet {
+    if listing.format != Format::Csv {
         let columns = &lake.files.fields()[..lake.found];
-        if let Some(found) = KnownLake::of(columns, &lake.folded, &listing.files) {
+        if let Some(found) = KnownLake::of(columns, &lake.folded, &listing) {
             memory.keep(&key, found).await;
         }
     }
-    let (format, files) = (listing.format, listing.files);
-    FileTable::try_new(store, &location, format, files, &schemas, lake)
+    FileTable::try_new(store, reading, listing.files, &schemas, lake)
 }
 
 /// What errors call the files of a location.
@@ -184,8 +191,12 @@ fn committed_files(
     let values = vec![Vec::new(); files.len()];
     let names = shown(&version.url, &files);
     let lake = schema::lake(declared, &names, &schemas, Vec::new(), values)?;
-    let (url, format) = (&version.url, Format::Parquet);
-    let table = FileTable::try_new(store, url, format, files, &schemas, lake)?;
+    let reading = Reading {
+        location: version.url.clone(),
+        format: Format::Parquet,
+        flatten: false,
+    };
+    let table = FileTable::try_new(store, reading, files, &schemas, lake)?;
     Ok(table.of_version(version.changed_at, rows))
 }
 
@@ -193,7 +204,7 @@ fn committed_files(
 async fn schemas(
     context: &SessionContext,
     store: &Arc<dyn ObjectStore>,
-    location: &Url,
+    reading: &Reading,
     listing: &Listing,
     known: Option<&KnownLake>,
 ) -> Result<Vec<SchemaRef>> {
@@ -208,11 +219,11 @@ async fn schemas(
             {
                 return Ok(Arc::clone(schema));
             }
-            let format = reader(listing.format, &file.location);
+            let format = reading.of(&file);
             let files = std::slice::from_ref(&file);
             let schema = format.infer_schema(state, store, files).await;
-            schema.map_err(|e| {
-                let shown = files::shown_file(location, &file.location);
+            schema.and_then(|s| reading.columns(s)).map_err(|e| {
+                let shown = files::shown_file(&reading.location, &file.location);
                 e.context(format!("the file `{shown}` is not readable"))
             })
         })
@@ -260,21 +271,42 @@ async fn decode(
     Ok(())
 }
 
-/// DataFusion's reader of a file.
-fn reader(format: Format, path: &Path) -> Arc<dyn FileFormat> {
-    let compression = files::compression(path);
-    match format {
-        Format::Parquet => {
-            let parquet = ParquetFormat::default().with_force_view_types(false);
-            Arc::new(parquet.with_skip_metadata(true))
+/// How the files of a lake are read.
+#[derive(Debug, Clone)]
+struct Reading {
+    location: Url,
+    format: Format,
+    /// Nested objects become columns of dotted names.
+    flatten: bool,
+}
+
+impl Reading {
+    /// The reader of one file.
+    fn of(&self, file: &ObjectMeta) -> Arc<dyn FileFormat> {
+        let compression = files::compression(&file.location);
+        match self.format {
+            Format::Parquet => {
+                let parquet = ParquetFormat::default().with_force_view_types(false);
+                Arc::new(parquet.with_skip_metadata(true))
+            }
+            Format::Csv => {
+                let csv = CsvFormat::default().with_has_header(true);
+                let csv = csv.with_newlines_in_values(true);
+                Arc::new(csv.with_file_compression_type(compression))
+            }
+            Format::Json => Arc::new(JsonLake {
+                location: self.location.clone(),
+                compression,
+                flatten: self.flatten,
+            }),
         }
-        Format::Csv => {
-            let csv = CsvFormat::default().with_has_header(true);
-            let csv = csv.with_newlines_in_values(true);
-            Arc::new(csv.with_file_compression_type(compression))
-        }
-        Format::Json => {
-            Arc::new(JsonFormat::default().with_file_compression_type(compression))
+    }
+
+    /// The columns that a file with this schema gives the lake.
+    fn columns(&self, file: SchemaRef) -> Result<SchemaRef> {
+        match self.flatten {
+            true => Ok(Arc::new(dotted::flattened(&file)?)),
+            false => Ok(file),
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn lake(
     let mut fields: Vec<Field> = order
         .iter()
         .filter_map(|name| found.get(name).map(|f| (name, f)))
-        .map(|(name, f)| Field::new(name, f.data_type.clone(), true))
+        .map(|(name, f)| Field::new(name, typed(&f.data_type), true))
         .collect();
     for column in wanted.iter().filter(|d| !found.contains_key(&d.name)) {
         fields.push(absent(column, files, schemas)?);
@@ -89,6 +89,14 @@ pub(super) fn lake(
         values,
         folded: Arc::new(folded),
     })
+}
+
+/// A column without a value anywhere has to have some type: text.
+fn typed(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Null => DataType::Utf8,
+        other => other.clone(),
+    }
 }
 
 /// A file's columns under the lake's names: a declared name also finds the one column that

@@ -26,8 +26,8 @@ use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
 use super::convert::{LakeAdapterFactory, read_column};
-use super::files::Format;
-use super::reader;
+use super::Reading;
+use super::files::{Format, compression};
 use super::schema::LakeSchema;
 use super::types::common;
 use crate::store::Stores;
@@ -55,7 +55,7 @@ pub(crate) struct FileTable {
     origin: Origin,
     store: Arc<dyn ObjectStore>,
     root: ObjectStoreUrl,
-    format: Format,
+    reading: Reading,
     groups: Vec<Group>,
     file_schema: SchemaRef,
     folders: Vec<FieldRef>,
@@ -75,8 +75,7 @@ struct Group {
 impl FileTable {
     pub(super) fn try_new(
         store: Arc<dyn ObjectStore>,
-        location: &Url,
-        format: Format,
+        reading: Reading,
         files: Vec<ObjectMeta>,
         schemas: &[SchemaRef],
         lake: LakeSchema,
@@ -90,6 +89,8 @@ impl FileTable {
                 PartitionedFile::new_from_meta(meta).with_partition_values(values)
             })
             .collect();
+        let location = &reading.location;
+        let format = reading.format;
         let groups = match format {
             Format::Parquet => vec![Group {
                 schema: Arc::clone(&lake.files),
@@ -98,9 +99,7 @@ impl FileTable {
             Format::Csv | Format::Json => {
                 let mut groups = grouped(format, files, schemas);
                 for group in &mut groups {
-                    if format == Format::Csv {
-                        group.schema = as_text(&group.schema, &lake.files);
-                    }
+                    group.schema = as_text(&group.schema, &lake.files);
                 }
                 groups
             }
@@ -109,7 +108,7 @@ impl FileTable {
             origin: Origin::Lake(location.clone()),
             store,
             root: Stores::root(location)?,
-            format,
+            reading,
             groups,
             file_schema: lake.files,
             folders: lake.folders,
@@ -225,17 +224,18 @@ impl FileTable {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let format = reader(self.format, &files[0].object_meta.location);
+        let format = self.reading.of(&files[0].object_meta);
         let schema = TableSchema::builder(Arc::clone(&group.schema))
             .with_table_partition_cols(self.folders.clone())
             .build();
         let statistics = self.statistics(schema.table_schema());
         let partitions = state.config().target_partitions();
         let source = format.file_source(schema);
-        let adapts = self.format == Format::Parquet;
+        let adapts = self.reading.format == Format::Parquet;
         let pushed = projection.filter(|_| adapts).cloned();
         let adapter = LakeAdapterFactory {
             folded: Arc::clone(&self.folded),
+            flatten: self.reading.flatten,
         };
         let config = FileScanConfigBuilder::new(self.root.clone(), source)
             .with_file_groups(FileGroup::new(files).split_files(partitions))
@@ -265,7 +265,7 @@ impl FileTable {
             let name = field.name();
             let within = self.file_schema.fields().len();
             let value = if *index < within {
-                read_column(field, &group.schema, self.folded.contains(name))?
+                read_column(field, &group.schema, self.folded.contains(name), false)?
             } else {
                 let place = group.schema.fields().len() + index - within;
                 Arc::new(Column::new(name, place))
@@ -287,7 +287,7 @@ fn grouped(
     for (file, schema) in files.into_iter().zip(schemas) {
         let names = schema.fields().iter().map(|f| f.name().clone());
         let names = (format == Format::Csv).then(|| names.collect());
-        let zipped = file.object_meta.location.as_ref().ends_with(".gz");
+        let zipped = compression(&file.object_meta.location).is_compressed();
         let key = (names.unwrap_or_default(), zipped);
         if let Some(index) = keys.iter().position(|k| *k == key) {
             let group = &mut groups[index];
@@ -320,13 +320,13 @@ fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// A CSV file's columns as text where the lake's type is not the one that was guessed: no
-/// digit gets lost on the way.
-fn as_text(csv: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
-    let fields = csv.fields().iter().map(|field| {
+/// The columns of a CSV or JSON file as text where the lake's type is not the one that was
+/// guessed: no digit gets lost on the way.
+fn as_text(file: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
+    let fields = file.fields().iter().map(|field| {
         let known = lake.field_with_name(field.name());
         let same = known.is_ok_and(|f| f.data_type() == field.data_type());
-        if same {
+        if same || field.data_type().is_nested() {
             field.as_ref().clone()
         } else {
             let text = datafusion::arrow::datatypes::DataType::Utf8;

@@ -56,6 +56,10 @@ pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
             let zone = if x == y { x.clone() } else { Some(utc()) };
             DataType::Timestamp(finer, zone)
         }
+        // `true` in one file and 1 in another
+        (DataType::Boolean, other) | (other, DataType::Boolean) if other.is_numeric() => {
+            DataType::Utf8
+        }
         (DataType::Date32, DataType::Timestamp(_, _)) => b,
         (DataType::Timestamp(_, _), DataType::Date32) => a,
         (DataType::Utf8, other) | (other, DataType::Utf8) if !other.is_nested() => {

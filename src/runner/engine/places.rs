@@ -76,6 +76,7 @@ impl Engine {
             location: self.export_url(node)?.to_string(),
             format: Some(export_format(node)?.to_owned()),
             columns: Vec::new(),
+            flatten: false,
             base: self.project.root.clone(),
         })
     }
@@ -94,6 +95,8 @@ impl Engine {
     ) -> Option<EventLakeOptions> {
         let table = &source.table;
         let text = |key: &str| table.config.values.get(key).and_then(Value::as_str);
+        let values = &table.config.values;
+        let flag = |key: &str| values.get(key).and_then(Value::as_bool) == Some(true);
         Some(EventLakeOptions {
             name: format!("source('{}', '{}')", table.source_name, table.name),
             location: source.location.clone()?,
@@ -104,6 +107,7 @@ impl Engine {
                 .iter()
                 .filter_map(lake_column)
                 .collect(),
+            flatten: flag("flatten"),
             base: self.project.root.clone(),
         })
     }

@@ -7,7 +7,7 @@ use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 
 use super::{Engine, places};
-use crate::catalog::{CatalogEntry, ProjectCatalog, event_lake_of};
+use crate::catalog::{CatalogEntry, NO_FILES, ProjectCatalog, event_lake_of};
 use crate::runner::compile::{
     Materialized, Node, NodeKind, ResolvedSource, SchemaResolver,
 };
@@ -99,7 +99,13 @@ impl SchemaResolver for Engine {
         &'a self,
         source: &'a ResolvedSource,
     ) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
-        Box::pin(async move { Ok(columns(&self.source_schema(source).await?)) })
+        Box::pin(async move {
+            match self.source_schema(source).await {
+                Ok(schema) => Ok(columns(&schema)),
+                Err(e) if no_files(&e) => Ok(declared(source)),
+                Err(e) => Err(e),
+            }
+        })
     }
 
     fn node_columns<'a>(
@@ -118,6 +124,23 @@ impl SchemaResolver for Engine {
             })
         })
     }
+}
+
+/// Whether a source cannot be read because there is nothing at its location.
+fn no_files(error: &RunnerError) -> bool {
+    error.message().contains(NO_FILES)
+}
+
+/// The columns that a source table's property file names. They stand in where there are no
+/// files (yet), so that models of other sources compile; reading the source is still an error.
+fn declared(source: &ResolvedSource) -> Vec<(String, String)> {
+    let columns = source.table.properties.columns.iter();
+    let typed = columns.map(|column| {
+        let data_type = column.data_type.clone();
+        let data_type = data_type.unwrap_or_else(|| "varchar".to_owned());
+        (column.name.clone(), data_type)
+    });
+    typed.collect()
 }
 
 fn columns(schema: &SchemaRef) -> Vec<(String, String)> {

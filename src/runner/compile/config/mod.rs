@@ -50,6 +50,7 @@ const DESCRIBING: &[&str] = &[
     "docs",
     "event_time",
     "external_location",
+    "flatten",
     "freshness",
     "group",
     "loaded_at_field",

@@ -143,6 +143,7 @@ const READING: &str = "files are read as they are: CSV with commas and a header"
 const SOURCE: &[Key] = &[
     ("external_location", Text),
     ("format", Text),
+    ("flatten", Flag),
     ("options", Refused(READING)),
     ("delimiter", Refused(READING)),
     ("schema", Text),

@@ -1,0 +1,70 @@
+{# What the models of the events pack share. #}
+
+{# Stops a build over a variable that would give wrong sessions. Writes no SQL. #}
+{% macro check_events_variables() %}
+    {% set cutoff = var('events_inactivity_cutoff') %}
+    {% if cutoff is not integer or cutoff is boolean or cutoff < 1 %}
+        {% do exceptions.raise_compiler_error(
+            'variable `events_inactivity_cutoff` must be a whole number of seconds, at least 1; found `'
+            ~ cutoff ~ '`') %}
+    {% endif %}
+    {% for name, accepted in [('events_boundary', ['at_least', 'more_than']),
+                              ('events_granularity', ['exact', 'second'])] %}
+        {% if var(name) not in accepted %}
+            {% do exceptions.raise_compiler_error(
+                'variable `' ~ name ~ '` must be `' ~ accepted | join('` or `')
+                ~ '`; found `' ~ var(name) ~ '`') %}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}
+
+{# The fields of an incoming event that the pack itself reads. #}
+{% macro events_known_fields() %}
+    {% do return(['messageId', 'type', 'event', 'userId', 'anonymousId', 'timestamp']) %}
+{% endmacro %}
+
+{# All other fields of the input, and the names they get: `source_` goes before one that a
+   model uses itself. #}
+{% macro events_further_fields() %}
+    {% set taken = [
+        'event_id', 'resolved_user', 'user_id', 'anonymous_id', 'tstamp', 'reason',
+        'previous_tstamp', 'time_since_last_event', 'new_session', 'session_number',
+        'session_id'
+    ] %}
+    {% set further = [] %}
+    {% for column in adapter.get_columns_in_relation(source('events', 'events')) %}
+        {% if column.name not in events_known_fields() %}
+            {% do further.append([
+                column.quoted, ('source_' if column.name in taken else '') ~ column.name]) %}
+        {% endif %}
+    {% endfor %}
+    {% do return(further) %}
+{% endmacro %}
+
+{# An event without `messageId` is known by all that it holds: `name=value` of each field that
+   is not null, by name, so that a field that other events have changes no id. #}
+{% macro events_fingerprint() -%}
+    surrogate_key(concat_ws(
+        chr(10)
+        {%- set quoted = [] %}
+        {%- for field in events_known_fields() if field != 'messageId' %}
+            {%- do quoted.append('"' ~ field ~ '"') %}
+        {%- endfor %}
+        {%- for field, name in events_further_fields() %}
+            {%- do quoted.append(field) %}
+        {%- endfor %}
+        {%- for field in quoted | sort(case_sensitive=true) %},
+        '{{ field | replace("'", "''") }}=' || cast({{ field }} as varchar)
+        {%- endfor %}
+    ))
+{%- endmacro %}
+
+{# A session function over the events of a user. #}
+{% macro events_session(function) -%}
+    {{ function }}
+        tstamp,
+        gap => interval '{{ var("events_inactivity_cutoff") }} seconds',
+        boundary => '{{ var("events_boundary") }}',
+        granularity => '{{ var("events_granularity") }}'
+    ) over (partition by resolved_user order by tstamp, event_id)
+{%- endmacro %}

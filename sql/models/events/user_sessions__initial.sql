@@ -1,0 +1,22 @@
+{{ config(
+    materialized='incremental',
+    unique_key='session_id',
+    recompute_by='resolved_user'
+) }}
+
+select
+    session_id,
+    resolved_user,
+    session_number,
+    min(tstamp) as session_start_tstamp,
+    max(tstamp) as session_end_tstamp,
+    count(*) as events,
+    first_value("type" order by tstamp, event_id) as first_type,
+    first_value("event" order by tstamp, event_id) as first_event,
+    last_value("type" order by tstamp, event_id) as last_type,
+    last_value("event" order by tstamp, event_id) as last_event,
+    (
+        arrow_cast(max(tstamp), 'Int64') - arrow_cast(min(tstamp), 'Int64')
+    ) / 1000000.0 as duration_in_s
+from {{ ref('events__sessionized') }}
+group by session_id, resolved_user, session_number
