@@ -99,18 +99,14 @@
     {% endfor %}
 {% endmacro %}
 
-{# A column, or for an id a list of columns that make it together. #}
+{# A column, or a list of columns that are one text together. #}
 {% macro check_metrics_column(name, column) %}
     {% set joined = column is iterable and column is not string and column is not mapping %}
-    {% if joined and name not in ['event_id', 'visitor_id', 'session_id'] %}
+    {% if joined and (not column or name in ['tstamp', 'amount', 'currency']) %}
         {% do refuse_metrics_variable('metrics_columns', 'one column for `' ~ name ~ '`', column) %}
     {% endif %}
     {% for part in (column if joined else [column]) if part is not string or not part %}
         {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': ' ~ column) %}
-    {% else %}
-        {% if joined and not column %}
-            {% do refuse_metrics_variable('metrics_columns', 'a mapping of names to columns', name ~ ': []') %}
-        {% endif %}
     {% endfor %}
 {% endmacro %}
 

@@ -38,6 +38,14 @@
             'utm_source': 'utm_source', 'utm_medium': 'utm_medium',
             'utm_campaign': 'utm_campaign', 'user_agent': 'user_agent'
         },
+        'events__sessionized': {
+            'event_id': 'event_id', 'visitor_id': 'resolved_user', 'tstamp': 'tstamp',
+            'session_id': 'session_id', 'event_name': ['event', 'type'],
+            'page': 'context.page.path', 'url': 'context.page.url',
+            'referrer': 'context.page.referrer', 'utm_source': 'context.campaign.source',
+            'utm_medium': 'context.campaign.medium', 'utm_campaign': 'context.campaign.name',
+            'user_agent': 'context.userAgent', 'platform': 'context.device.type'
+        },
         'property_events__sessionized': {
             'event_id': 'event_id', 'visitor_id': 'contact_id', 'tstamp': 'tstamp',
             'session_id': 'cross_property_session_id', 'event_name': 'event', 'url': 'url'
@@ -56,27 +64,53 @@
     {% do return(mapping) %}
 {% endmacro %}
 
+{# The same without known columns that the model does not have: the events pack has those of
+   its input. Only for models that read the input. #}
+{% macro metrics_present_mapping() %}
+    {% set mapping = metrics_mapping() %}
+    {% if execute and var('metrics_events_table') is none and var('metrics_events_model') == 'events__sessionized' %}
+        {% set present = adapter.get_columns_in_relation(metrics_input()) | map(attribute='name') | list %}
+        {% for name, mapped in metrics_known_columns('events__sessionized').items() if mapping[name] == mapped %}
+            {% if mapped is string and mapped not in present %}
+                {% do mapping.update({name: none}) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+    {% do return(mapping) %}
+{% endmacro %}
+
 {# The SQL of one thing that the pack reads; null where no column holds it. #}
-{% macro metrics_column(name) %}
-    {%- set column = metrics_mapping().get(name) -%}
+{% macro metrics_column(name, mapping) %}
+    {%- set column = mapping.get(name) -%}
+    {%- set type = metrics_column_types()[name] -%}
     {%- if column is none or column is undefined -%}
-        {%- if name == 'page' and metrics_mapping().get('url') is not none -%}
-            url_path({{ metrics_column('url') }})
+        {%- if name == 'page' and mapping.get('url') is not none -%}
+            url_path({{ metrics_column('url', mapping) }})
         {%- else -%}
-            cast(null as {{ metrics_column_types()[name] }})
+            cast(null as {{ type }})
         {%- endif -%}
     {%- elif column is not string -%}
-        case when {% for part in column -%}
-        {{ adapter.quote(part) }} is not null {{- ' and ' if not loop.last }}
-        {%- endfor %} then surrogate_key(
-        {%- for part in column %}{{ adapter.quote(part) }}{{ ', ' if not loop.last }}{% endfor -%}
-        ) end
+        {{ metrics_columns_as_one(name, column) }}
     {%- elif name == 'tstamp' -%}
         {{ utc(adapter.quote(column)) }}
     {%- elif name == 'currency' -%}
         nullif(upper(trim({{ adapter.quote(column) }})), '')
     {%- else -%}
-        cast({{ adapter.quote(column) }} as {{ metrics_column_types()[name] }})
+        cast({{ adapter.quote(column) }} as {{ type }})
+    {%- endif -%}
+{% endmacro %}
+
+{# Several columns: an id is a hash of them all, null if one is; of others the first not null. #}
+{% macro metrics_columns_as_one(name, columns) %}
+    {%- set quoted = [] -%}
+    {%- for column in columns -%}
+        {%- do quoted.append(adapter.quote(column)) -%}
+    {%- endfor -%}
+    {%- if name in ['event_id', 'visitor_id', 'session_id'] -%}
+        case when {{ quoted | join(' is not null and ') }} is not null
+            then surrogate_key({{ quoted | join(', ') }}) end
+    {%- else -%}
+        coalesce({{ quoted | join(', ') }})
     {%- endif -%}
 {% endmacro %}
 

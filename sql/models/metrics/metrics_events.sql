@@ -1,13 +1,14 @@
 {{ config(materialized='view') }}
 
 {%- do check_metrics_variables() %}
-{%- do check_metrics_present(metrics_mapping()) %}
+{%- set mapping = metrics_present_mapping() %}
+{%- do check_metrics_present(mapping) %}
 {%- set columns = metrics_column_types() %}
 
 with named as (
     select
         {%- for name in columns %}
-        {{ metrics_column(name) }} as {{ name }}{{ ',' if not loop.last }}
+        {{ metrics_column(name, mapping) }} as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ metrics_input() }}
 ),
@@ -33,7 +34,7 @@ deduplicated as (
 viewed as (
     select
         *,
-        {%- if metrics_mapping().get('event_name') is none %}
+        {%- if mapping.get('event_name') is none %}
         true as is_page_view
         {%- else %}
         coalesce(event_name in (

@@ -1,14 +1,15 @@
 {{ config(materialized='table') }}
 
 {%- do check_metrics_variables() %}
-{%- do check_metrics_present(metrics_mapping()) %}
+{%- set mapping = metrics_present_mapping() %}
+{%- do check_metrics_present(mapping) %}
 
 -- Events that belong to nobody, to no time or to no session: they are kept here, not dropped.
 -- An amount without currency is added to nothing; its event counts like any other.
 with named as (
     select
         {%- for name in metrics_column_types() %}
-        {{ metrics_column(name) }} as {{ name }}{{ ',' if not loop.last }}
+        {{ metrics_column(name, mapping) }} as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ metrics_input() }}
 )
