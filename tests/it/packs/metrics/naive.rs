@@ -59,7 +59,12 @@ fn grouped(events: &[Event], key: fn(&Event) -> &str) -> BTreeMap<&str, Vec<&Eve
 pub(super) fn funnel(events: &[Event], days: Option<i64>) -> Vec<i64> {
     let mut reached = vec![0; 3];
     let by_visitor: fn(&Event) -> &str = |e| &e.visitor;
-    let key = if days.is_some() { by_visitor } else { |e: &Event| -> &str { &e.session } };
+    let by_session: fn(&Event) -> &str = |e| &e.session;
+    let key = if days.is_some() {
+        by_visitor
+    } else {
+        by_session
+    };
     for events in grouped(events, key).values() {
         let starts = (0..events.len()).filter(|at| events[*at].fits(0));
         let furthest = starts.map(|start| steps_from(events, start, days)).max();
@@ -105,7 +110,10 @@ pub(super) fn transitions_of(rows: &Rows) -> BTreeMap<Transition, i64> {
     let rows = (0..rows.len()).map(|row| {
         let exit = exits[row].as_deref() == Some("true");
         let step = usize::try_from(steps[row]).unwrap();
-        ((step, pages[row].clone(), next[row].clone(), exit), counts[row])
+        (
+            (step, pages[row].clone(), next[row].clone(), exit),
+            counts[row],
+        )
     });
     rows.collect()
 }
@@ -120,9 +128,18 @@ pub(super) fn days(events: &[Event]) -> BTreeMap<String, [i64; 5]> {
         let converted = events.iter().any(|e| e.page.as_deref() == Some("/search"));
         let engaged = milliseconds >= 10_000 || events.len() >= 2 || converted;
         let views = i64::try_from(events.len()).unwrap();
-        let figures = [1, views, i64::from(engaged), i64::from(converted), milliseconds];
+        let figures = [
+            1,
+            views,
+            i64::from(engaged),
+            i64::from(converted),
+            milliseconds,
+        ];
         let day = chrono::DateTime::from_timestamp_micros(first.at).unwrap();
-        add(days.entry(day.date_naive().to_string()).or_default(), figures);
+        add(
+            days.entry(day.date_naive().to_string()).or_default(),
+            figures,
+        );
     }
     days
 }
