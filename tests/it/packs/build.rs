@@ -133,7 +133,13 @@ impl Build {
             (Some(folder), _) => folder.as_path(),
             (None, own) => own.as_ref().unwrap().path(),
         };
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"), folder);
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        copy(&package.join("sql"), folder);
+        // the other packs find their samples
+        let file = folder.join("dbt_project.yml");
+        let data = package.join("data").display().to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("../data", &data)).unwrap();
         if let Some(mapping) = &self.mapping {
             fs::copy(mapping, folder.join("seeds/referrer_mapping.csv")).unwrap();
         }
