@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StructArray};
+use datafusion::arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, StringArray, StructArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -17,7 +19,9 @@ async fn query(
     columns: Vec<LakeColumn>,
     sql: &str,
 ) -> Result<String, String> {
-    let config = SessionConfig::new().with_batch_size(3).with_target_partitions(4);
+    let config = SessionConfig::new()
+        .with_batch_size(3)
+        .with_target_partitions(4);
     let context = SessionContext::new_with_config(config);
     let options = EventLakeOptions {
         location: location.display().to_string(),
@@ -59,7 +63,8 @@ fn gzip(text: &str) -> Vec<u8> {
 #[tokio::test]
 async fn arrays_lines_and_zipped_files_are_one_table() {
     let folder = tempfile::tempdir().unwrap();
-    let array = "[{\"id\": 1, \"context\": {\"page\": {\"url\": \"/a\"}}},\n {\"id\": 2}]";
+    let array =
+        "[{\"id\": 1, \"context\": {\"page\": {\"url\": \"/a\"}}},\n {\"id\": 2}]";
     write(folder.path(), "1.json", array);
     write(
         folder.path(),
@@ -68,7 +73,13 @@ async fn arrays_lines_and_zipped_files_are_one_table() {
     );
     let zipped = "[{\"id\": true, \"context\": {\"page\": {\"url\": null, \"n\": 7}}}]";
     fs::write(folder.path().join("3.json.gz"), gzip(zipped)).unwrap();
-    let shown = query(folder.path(), true, vec![], "select * from lake order by id").await;
+    let shown = query(
+        folder.path(),
+        true,
+        vec![],
+        "select * from lake order by id",
+    )
+    .await;
     assert_eq!(
         shown.unwrap(),
         "\
@@ -85,7 +96,13 @@ async fn arrays_lines_and_zipped_files_are_one_table() {
     let sql = "select count(*) as n, count(\"context.page.n\") as m from lake";
     let shown = query(folder.path(), true, vec![], sql).await.unwrap();
     assert!(shown.contains("| 5 | 1 |"), "{shown}");
-    let shown = query(folder.path(), true, vec![], "select count(*) as n from lake").await;
+    let shown = query(
+        folder.path(),
+        true,
+        vec![],
+        "select count(*) as n from lake",
+    )
+    .await;
     assert!(shown.unwrap().contains("| 5 |"));
 }
 
@@ -95,7 +112,8 @@ async fn a_field_that_comes_late_is_read_and_widens() {
     let mut text: String = (0..5000).map(|n| format!("{{\"n\": {n}}}\n")).collect();
     text += "{\"n\": \"many\", \"late\": {\"field\": 1}}\n";
     write(folder.path(), "a.jsonl", &text);
-    let sql = "select max(\"late.field\") as late, count(*) filter (where n = 'many') as n,
+    let sql =
+        "select max(\"late.field\") as late, count(*) filter (where n = 'many') as n,
         count(distinct n) as d from lake";
     let shown = query(folder.path(), true, vec![], sql).await.unwrap();
     assert!(shown.contains("| 1    | 1 | 5001 |"), "{shown}");
@@ -117,48 +135,76 @@ async fn declared_columns_are_found_and_cast() {
         column("context.ip", "text"),
     ];
     let sql = "select \"userId\", \"timestamp\", \"context.ip\" from lake";
-    let shown = query(folder.path(), true, columns.clone(), sql).await.unwrap();
+    let shown = query(folder.path(), true, columns.clone(), sql)
+        .await
+        .unwrap();
     let row = "| 12345678901234567890 | 2024-01-01T08:00:00Z |            |";
     assert!(shown.contains(row), "{shown}");
     write(folder.path(), "a.json", "{\"timestamp\": \"soon\"}");
     let error = query(folder.path(), true, columns, sql).await.unwrap_err();
-    assert!(error.contains("`timestamp`") && error.contains("`soon`"), "{error}");
+    assert!(
+        error.contains("`timestamp`") && error.contains("`soon`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn without_flattening_objects_are_structs() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "a.json", "[{\"a\": {\"b\": [1, 2]}}, {\"a\": {\"c\": 1.5}}]");
+    write(
+        folder.path(),
+        "a.json",
+        "[{\"a\": {\"b\": [1, 2]}}, {\"a\": {\"c\": 1.5}}]",
+    );
     let sql = "select a['b'] as b, a['c'] as c from lake";
     let shown = query(folder.path(), false, vec![], sql).await.unwrap();
     assert!(shown.contains("| [1, 2] |     |"), "{shown}");
     assert!(shown.contains("|        | 1.5 |"), "{shown}");
     write(folder.path(), "a.json", "{\"a\": {\"b\": 1}}\n{\"a\": 2}");
-    let error = query(folder.path(), false, vec![], "select 1").await.unwrap_err();
-    assert!(error.contains("`a`") && error.contains("flatten"), "{error}");
+    let error = query(folder.path(), false, vec![], "select 1")
+        .await
+        .unwrap_err();
+    assert!(
+        error.contains("`a`") && error.contains("flatten"),
+        "{error}"
+    );
     let sql = "select a, \"a.b\" from lake order by a";
     let shown = query(folder.path(), true, vec![], sql).await.unwrap();
-    assert!(shown.contains("| 2 |     |") && shown.contains("|   | 1   |"), "{shown}");
+    assert!(
+        shown.contains("| 2 |     |") && shown.contains("|   | 1   |"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_json_is_named_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.json", "{\"a\": 1}\n");
-    write(folder.path(), "b.json", "{\"a\": 1}\n{\"a\": 2}\n{\"a\": oops}\n");
+    write(
+        folder.path(),
+        "b.json",
+        "{\"a\": 1}\n{\"a\": 2}\n{\"a\": oops}\n",
+    );
     for flatten in [true, false] {
-        let error = query(folder.path(), flatten, vec![], "select 1").await.unwrap_err();
+        let error = query(folder.path(), flatten, vec![], "select 1")
+            .await
+            .unwrap_err();
         assert!(error.contains("b.json` is not JSON"), "{error}");
         assert!(error.contains("line 3 of the file"), "{error}");
     }
     fs::write(folder.path().join("b.json"), b"{\"a\": \"\xff\"}").unwrap();
     let error = query(folder.path(), true, vec![], "select a from lake").await;
-    assert!(error.as_ref().is_err_and(|e| e.contains("b.json")), "{error:?}");
+    assert!(
+        error.as_ref().is_err_and(|e| e.contains("b.json")),
+        "{error:?}"
+    );
     let mut cut = gzip("{\"a\": 1}\n");
     cut.truncate(cut.len() - 9);
     fs::remove_file(folder.path().join("b.json")).unwrap();
     fs::write(folder.path().join("c.json.gz"), cut).unwrap();
-    let error = query(folder.path(), true, vec![], "select 1").await.unwrap_err();
+    let error = query(folder.path(), true, vec![], "select 1")
+        .await
+        .unwrap_err();
     assert!(error.contains("c.json.gz"), "{error}");
 }
 
@@ -181,9 +227,18 @@ async fn structs_of_parquet_files_flatten_too() {
         (field("page", page.data_type().clone()), page),
         (field("n", DataType::Int64), Arc::clone(&number)),
     ]);
-    parquet("a.parquet", &[("id", number), ("context", Arc::new(context))]);
+    parquet(
+        "a.parquet",
+        &[("id", number), ("context", Arc::new(context))],
+    );
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
-    parquet("b.parquet", &[("id", Arc::new(Int64Array::from(vec![3]))), ("context.n", text)]);
+    parquet(
+        "b.parquet",
+        &[
+            ("id", Arc::new(Int64Array::from(vec![3]))),
+            ("context.n", text),
+        ],
+    );
     let sql = "select * from lake order by id";
     let shown = query(folder.path(), true, vec![], sql).await.unwrap();
     assert_eq!(

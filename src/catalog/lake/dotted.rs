@@ -17,7 +17,9 @@ pub(super) fn flattened(file: &Schema) -> Result<Schema> {
     for (index, field) in fields.iter().enumerate() {
         if fields[..index].iter().any(|f| f.name() == field.name()) {
             let name = field.name();
-            return plan_err!("two columns are called `{name}` once structs are flattened");
+            return plan_err!(
+                "two columns are called `{name}` once structs are flattened"
+            );
         }
     }
     Ok(Schema::new(fields))

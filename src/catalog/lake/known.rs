@@ -62,7 +62,10 @@ impl KnownLake {
             let same = text.parse::<DataType>().ok()? == *field.data_type();
             same.then(|| (field.name().clone(), text))
         });
-        let files = listing.files.iter().map(|f| (f.location.to_string(), state(f)));
+        let files = listing
+            .files
+            .iter()
+            .map(|f| (f.location.to_string(), state(f)));
         Some(Self {
             columns: columns.collect::<Option<_>>()?,
             folded: folded.clone(),

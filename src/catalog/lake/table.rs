@@ -25,8 +25,8 @@ use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
-use super::convert::{LakeAdapterFactory, read_column};
 use super::Reading;
+use super::convert::{LakeAdapterFactory, read_column};
 use super::files::{Format, compression};
 use super::schema::LakeSchema;
 use super::types::common;

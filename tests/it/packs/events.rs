@@ -40,7 +40,10 @@ fn growing() -> Growing {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_gives_the_tables_of_the_notebook() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/events");
-    let built = Build::of("events", VARIABLE, sample).with_tests().run().await;
+    let built = Build::of("events", VARIABLE, sample)
+        .with_tests()
+        .run()
+        .await;
     for model in MODELS {
         if model == "events__rejected" || model == "user_sessions__initial" {
             continue;
@@ -138,8 +141,14 @@ async fn no_event_at_all_gives_empty_tables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_variables_and_files_are_refused() {
     let wrong: [(Value, &str); 4] = [
-        (json!({"events_inactivity_cutoff": 0}), "at least 1; found `0`"),
-        (json!({"events_boundary": "atleast"}), "`at_least` or `more_than`"),
+        (
+            json!({"events_inactivity_cutoff": 0}),
+            "at least 1; found `0`",
+        ),
+        (
+            json!({"events_boundary": "atleast"}),
+            "`at_least` or `more_than`",
+        ),
         (json!({"events_granularity": "day"}), "`exact` or `second`"),
         (json!({"events_table": "nowhere/*.json"}), "no files match"),
     ];
@@ -152,5 +161,8 @@ async fn wrong_variables_and_files_are_refused() {
     fs::write(lake.path().join("a.json"), text).unwrap();
     let build = Build::of("events", VARIABLE, lake.path());
     let error = build.try_run().await.unwrap_err();
-    assert!(error.contains("line 2") && error.contains("a.json"), "{error}");
+    assert!(
+        error.contains("line 2") && error.contains("a.json"),
+        "{error}"
+    );
 }

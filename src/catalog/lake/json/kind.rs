@@ -120,9 +120,7 @@ impl Kind {
             Self::Number => DataType::Float64,
             Self::Text => DataType::Utf8,
             Self::Object(columns) => DataType::Struct(columns.fields()?),
-            Self::List(kind) => {
-                DataType::new_list(kind.data_type(name)?, true)
-            }
+            Self::List(kind) => DataType::new_list(kind.data_type(name)?, true),
             Self::Mixed => {
                 return plan_err!(
                     "the field `{name}` holds an object or a list in one record and something else in another; set `flatten: true` in the source's `config`"
@@ -193,7 +191,10 @@ mod tests {
         assert_eq!(found, expected);
         for mixed in [["{\"x\":{}}", "{\"x\":1}"], ["{\"x\":[]}", "{\"x\":{}}"]] {
             let error = types(&mixed).unwrap_err().to_string();
-            assert!(error.contains("`x`") && error.contains("flatten"), "{error}");
+            assert!(
+                error.contains("`x`") && error.contains("flatten"),
+                "{error}"
+            );
         }
         assert!(types(&[r#"{"\ud800": 1}"#]).is_err());
     }

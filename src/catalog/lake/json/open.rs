@@ -124,9 +124,8 @@ impl Rows {
     fn flush(&mut self) -> Result<bool> {
         let batch = self.decoder.flush().map_err(DataFusionError::from);
         let name = &self.name;
-        let read = |e: DataFusionError| {
-            e.context(format!("the file `{name}` cannot be read"))
-        };
+        let read =
+            |e: DataFusionError| e.context(format!("the file `{name}` cannot be read"));
         let batch = batch.map_err(read)?;
         let any = batch.is_some();
         self.ready.extend(batch);

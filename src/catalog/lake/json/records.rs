@@ -96,9 +96,10 @@ impl Records {
         match self.place {
             Place::Start | Place::End => Ok(()),
             Place::Line => self.give(take),
-            Place::Within { .. } => {
-                self.broken(self.began, "the file ends within the object that begins here")
-            }
+            Place::Within { .. } => self.broken(
+                self.began,
+                "the file ends within the object that begins here",
+            ),
             Place::Before { .. } | Place::After => {
                 self.broken(self.line, "the file ends before the `]` of its array")
             }
@@ -246,7 +247,10 @@ impl Records {
     }
 
     fn broken<T>(&self, line: u64, cause: &str) -> Result<T> {
-        exec_err!("line {line} of the file `{}` is not JSON: {cause}", self.file)
+        exec_err!(
+            "line {line} of the file `{}` is not JSON: {cause}",
+            self.file
+        )
     }
 }
 
@@ -276,7 +280,11 @@ mod tests {
             .map(|(text, line)| ((*text).to_owned(), *line))
             .collect();
         for size in 1..=file.len().max(1) {
-            assert_eq!(cut(file.as_bytes(), size).unwrap(), expected, "{file} {size}");
+            assert_eq!(
+                cut(file.as_bytes(), size).unwrap(),
+                expected,
+                "{file} {size}"
+            );
         }
     }
 
@@ -286,7 +294,10 @@ mod tests {
         check(" \n\n", &[]);
         check("[]", &[]);
         check("[\n]\n", &[]);
-        check("{\"a\":1}\r\n\n {\"a\":2}", &[("{\"a\":1}", 1), ("{\"a\":2}", 3)]);
+        check(
+            "{\"a\":1}\r\n\n {\"a\":2}",
+            &[("{\"a\":1}", 1), ("{\"a\":2}", 3)],
+        );
         check("\u{feff}{\"a\":\"é\"}\n", &[("{\"a\":\"é\"}", 1)]);
         check(
             "\n[{\"a\": [1, {\"b\": \"]}\\\"\"}]},\n{}\n ,{\"c\":\n2}]",
@@ -301,17 +312,35 @@ mod tests {
     #[test]
     fn what_is_not_json_is_named_with_its_line() {
         for (file, expected) in [
-            ("{}\noops\n{}", "line 2 of the file `f` is not JSON: expected value"),
+            (
+                "{}\noops\n{}",
+                "line 2 of the file `f` is not JSON: expected value",
+            ),
             ("{}\n{\"a\": 1\n{}", "line 2"),
-            ("{}\n[1]", "line 2 of the file `f` is not JSON: expected a JSON object, found `[1]`"),
-            ("{} {}", "line 1 of the file `f` is not JSON: trailing characters"),
+            (
+                "{}\n[1]",
+                "line 2 of the file `f` is not JSON: expected a JSON object, found `[1]`",
+            ),
+            (
+                "{} {}",
+                "line 1 of the file `f` is not JSON: trailing characters",
+            ),
             ("[{}\n,{\"a\":\n 1 2}]", "line 3"),
-            ("[{}\n,{\"a\": 1}", "line 2 of the file `f` is not JSON: the file ends before"),
-            ("[{}\n,{\"a\": 1", "line 2 of the file `f` is not JSON: the file ends within"),
+            (
+                "[{}\n,{\"a\": 1}",
+                "line 2 of the file `f` is not JSON: the file ends before",
+            ),
+            (
+                "[{}\n,{\"a\": 1",
+                "line 2 of the file `f` is not JSON: the file ends within",
+            ),
             ("[{},]", "expected a JSON object, found `]`"),
             ("[{} {}]", "expected `,` or `]`, found `{`"),
             ("[1]", "expected a JSON object, found `1`"),
-            ("[]\n{}", "line 2 of the file `f` is not JSON: expected nothing"),
+            (
+                "[]\n{}",
+                "line 2 of the file `f` is not JSON: expected nothing",
+            ),
             ("{\"a\": \"\u{1}\"}", "line 1"),
         ] {
             for size in 1..=file.len() {

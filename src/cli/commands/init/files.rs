@@ -85,8 +85,7 @@ fn collect(folder: &'static Dir<'static>, files: &mut Files) {
 fn own_sample(text: &str) -> Result<String> {
     let (packaged, own) = SAMPLE;
     if !text.contains(packaged) {
-        let message =
-            format!("the packaged `{PROJECT_FILE}` does not name `{packaged}`");
+        let message = format!("the packaged `{PROJECT_FILE}` does not name `{packaged}`");
         return Err(RunnerError::new(ErrorKind::Internal, message));
     }
     Ok(text.replace(packaged, own))

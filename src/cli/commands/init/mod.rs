@@ -95,7 +95,7 @@ impl Wish {
             && let [.., last] = chosen.as_slice()
             && chosen.len() > 1
             && !known.contains(last)
-            && similar(last, &known).is_none()
+            && (last.contains(['/', '\\']) || similar(last, &known).is_none())
         {
             dir = chosen.pop().map(PathBuf::from);
         }
@@ -156,6 +156,10 @@ mod tests {
         assert_eq!(wish(None, &[]), found(&[], "."));
         assert_eq!(wish(Some("shop"), &["events"]), found(&["events"], "shop"));
         assert_eq!(wish(None, &["events", "shop"]), found(&["events"], "shop"));
+        assert_eq!(
+            wish(None, &["events", "events/"]),
+            found(&["events"], "events/")
+        );
         let both = found(&["events", "segment"], ".");
         assert_eq!(wish(None, &["events", "segment"]), both);
         for (dir, packs, named) in [

@@ -261,15 +261,24 @@ mod tests {
         for (path, text) in [
             ("dbt_project.yml", project),
             ("profiles.yml", ""),
-            ("models/a/one.sql", "{{ half(var('shared')) }} {{ ref('colours') }}"),
+            (
+                "models/a/one.sql",
+                "{{ half(var('shared')) }} {{ ref('colours') }}",
+            ),
             ("models/b/two.sql", "{{ ref(var('b_model')) }}"),
             ("models/c/three.sql", "{{ var('other') }}"),
-            ("macros/x.sql", "{% macro half(x) %}{{ third() }}{% endmacro %}"),
+            (
+                "macros/x.sql",
+                "{% macro half(x) %}{{ third() }}{% endmacro %}",
+            ),
             ("macros/y.sql", "{% macro third() %}{% endmacro %}"),
             ("macros/z.sql", "{% macro unused() %}{% endmacro %}"),
             ("seeds/colours.csv", "a\n"),
             ("seeds/sizes.csv", "a\n"),
-            ("seeds/_seeds.yml", "seeds:\n  - name: colours\n  - name: sizes\n"),
+            (
+                "seeds/_seeds.yml",
+                "seeds:\n  - name: colours\n  - name: sizes\n",
+            ),
             ("tests/both.sql", "{{ ref('one') }} {{ ref('two') }}"),
             ("tests/first.sql", "{{ ref('one') }}"),
             ("data/README.md", "| `a/` | x |\n| `c/` | x |\n"),
@@ -304,6 +313,9 @@ mod tests {
         assert!(project.contains("b_model: one"), "{project}");
         let (found, _, project) = paths(&["c"]);
         assert_eq!(found, "dbt_project.yml models/c/three.sql profiles.yml");
-        assert!(project.contains("other: 2") && !project.contains("shared"), "{project}");
+        assert!(
+            project.contains("other: 2") && !project.contains("shared"),
+            "{project}"
+        );
     }
 }

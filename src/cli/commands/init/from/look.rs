@@ -42,7 +42,11 @@ pub(super) enum Time {
 }
 
 /// Opens the files and reads their first rows.
-pub(super) async fn look(location: &str, base: &Path) -> Result<Vec<Column>> {
+pub(super) async fn look(
+    location: &str,
+    base: &Path,
+    stores: &Stores,
+) -> Result<Vec<Column>> {
     let read = async {
         let context = SessionContext::new();
         let options = EventLakeOptions {
@@ -51,7 +55,7 @@ pub(super) async fn look(location: &str, base: &Path) -> Result<Vec<Column>> {
             flatten: true,
             ..EventLakeOptions::default()
         };
-        let lake = event_lake(&context, &Stores::default(), options).await?;
+        let lake = event_lake(&context, stores, options).await?;
         let rows = context.read_table(lake)?;
         let schema = rows.schema().inner().clone();
         let batches = rows.limit(0, Some(ROWS))?.collect().await?;
@@ -64,11 +68,17 @@ pub(super) async fn look(location: &str, base: &Path) -> Result<Vec<Column>> {
         });
         columns.collect::<std::result::Result<Vec<_>, DataFusionError>>()
     };
-    Box::pin(read).await.map_err(|e| {
-        let cause = e.strip_backtrace();
-        let cause = cause.lines().collect::<Vec<_>>().join(" ");
-        RunnerError::new(ErrorKind::Source, cause).with_source(e)
-    })
+    let read = Box::pin(read).await;
+    read.map_err(|e| RunnerError::new(ErrorKind::Source, told(&e)))
+}
+
+/// An error on one line: what was done, then what went wrong.
+fn told(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::Context(doing, cause) => format!("{doing}: {}", told(cause)),
+        DataFusionError::Plan(cause) | DataFusionError::Execution(cause) => cause.clone(),
+        other => other.strip_backtrace(),
+    }
 }
 
 fn texts(
@@ -169,17 +179,26 @@ mod tests {
         for (values, expected) in [
             (["1704067200", "1704067201"], Some(Time::Ticks(1))),
             (["1704067200000", "1704067201000"], Some(Time::Ticks(1000))),
-            (["1704067200000000", "1704067201000000"], Some(Time::Ticks(1_000_000))),
+            (
+                ["1704067200000000", "1704067201000000"],
+                Some(Time::Ticks(1_000_000)),
+            ),
             (["1704067200", "1704067200000"], None),
             (["1", "2"], None),
         ] {
             assert_eq!(time(DataType::Int64, &values), expected, "{values:?}");
         }
         let texts = |values: &[&str]| time(DataType::Utf8, values);
-        assert_eq!(texts(&["2024-01-01T00:00:00Z", "2024-01-01"]), Some(Time::Text));
+        assert_eq!(
+            texts(&["2024-01-01T00:00:00Z", "2024-01-01"]),
+            Some(Time::Text)
+        );
         assert_eq!(texts(&["2024-01-01T00:00:00Z", "soon"]), None);
         assert_eq!(texts(&[]), None);
-        assert_eq!(time(DataType::Float64, &["1704067200.5"]), Some(Time::Seconds));
+        assert_eq!(
+            time(DataType::Float64, &["1704067200.5"]),
+            Some(Time::Seconds)
+        );
         assert_eq!(time(DataType::Float64, &["1.5"]), None);
     }
 }

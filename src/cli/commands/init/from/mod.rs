@@ -14,11 +14,12 @@ mod show;
 
 use std::path::Path;
 
+use datafusion_sessionize::Stores;
 use datafusion_sessionize::runner::error::Result;
 
 use super::files::Files;
 use super::{packs, say_along, usage};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, environment};
 use propose::Pack;
 
 /// The files of a project in `folder` over the events at `location`.
@@ -29,7 +30,9 @@ pub(super) fn files(
     wished: &[String],
     folder: &Path,
 ) -> Result<Files> {
-    let columns = context.block_on(look::look(location, &context.current_dir))?;
+    let stores = Stores::new(environment());
+    let look = look::look(location, &context.current_dir, &stores);
+    let columns = context.block_on(look)?;
     let pack = base(wished)?;
     let proposal = propose::propose(location, &columns, pack)?;
     let shown = show::table(location, &columns, &proposal);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use serde_json::json;
 
@@ -85,7 +86,10 @@ pub(super) fn read_as(
     if proposal.direct {
         let same = targets.iter().find(|(t, _)| t.eq_ignore_ascii_case(name));
         if let Some((target, _)) = same {
-            return (Some((*target).to_owned()), "the name the pack reads".to_owned());
+            return (
+                Some((*target).to_owned()),
+                "the name the pack reads".to_owned(),
+            );
         }
     } else {
         let read = targets.iter().find_map(|(target, role)| {
@@ -96,7 +100,12 @@ pub(super) fn read_as(
             return (Some(target), why);
         }
     }
+    let same = targets.iter().any(|(target, _)| target == name);
     match proposal.pack {
+        Pack::Events if same => {
+            let why = "the pack has another column of that name".to_owned();
+            (Some(format!("source_{name}")), why)
+        }
         Pack::Events => (Some(name.clone()), "further fields are kept".to_owned()),
         Pack::Segment => (None, String::new()),
     }
@@ -127,7 +136,11 @@ pub(super) fn over(
     files.put(PROJECT_FILE, project.replace(default, &set));
     let sample = Path::new("data").join(pack);
     files.0.retain(|path, _| !path.starts_with(&sample));
-    if !files.0.keys().any(|p| p.starts_with("data") && !p.ends_with("README.md")) {
+    if !files
+        .0
+        .keys()
+        .any(|p| p.starts_with("data") && !p.ends_with("README.md"))
+    {
         files.0.remove(Path::new("data/README.md"));
     }
     if proposal.direct {
@@ -157,13 +170,14 @@ fn sources(reads: &Reads, columns: &[Column], proposal: &Proposal) -> String {
         reads.variable
     );
     for (index, column) in columns.iter().enumerate() {
-        let sample = format!("{}, such as `{}`", column.type_name(), column.sample());
+        // braces would be read as a template
+        let sample = match column.sample() {
+            sample if sample.is_empty() || sample.contains('{') => column.type_name(),
+            sample => format!("{}, such as `{sample}`", column.type_name()),
+        };
         text += &format!("          - name: {}\n", json!(column.name));
         text += &format!("            description: {}\n", json!(sample));
-        let used = targets(proposal.pack).iter().any(|(_, role)| {
-            let choice = proposal.roles.get(role);
-            choice.is_some_and(|choice| choice.column == index)
-        });
+        let used = taken(index, proposal);
         if column.time() == Some(Time::Text) && used {
             text += "            data_type: timestamptz\n";
         }
@@ -181,17 +195,10 @@ fn staging(columns: &[Column], proposal: &Proposal) -> String {
         let value = value(*role, columns, proposal);
         values.push((value, (*target).to_owned()));
     }
-    if proposal.pack == Pack::Events {
-        for (index, column) in columns.iter().enumerate() {
-            let (name, _) = read_as(index, columns, proposal);
-            if name.as_ref() == Some(&column.name) && !taken(index, proposal) {
-                let name = match targets(Pack::Events).iter().any(|(t, _)| *t == column.name) {
-                    true => format!("source_{}", column.name),
-                    false => column.name.clone(),
-                };
-                values.push((quoted(&column.name), name));
-            }
-        }
+    let further = (0..columns.len()).filter(|index| !taken(*index, proposal));
+    for index in further.filter(|_| proposal.pack == Pack::Events) {
+        let (name, _) = read_as(index, columns, proposal);
+        values.extend(name.map(|name| (quoted(&columns[index].name), name)));
     }
     let values: Vec<String> = values
         .iter()
@@ -203,6 +210,7 @@ fn staging(columns: &[Column], proposal: &Proposal) -> String {
     )
 }
 
+/// Whether the pack reads a column under a name of its own.
 fn taken(index: usize, proposal: &Proposal) -> bool {
     targets(proposal.pack).iter().any(|(_, role)| {
         let choice = proposal.roles.get(role);
@@ -217,6 +225,7 @@ fn value(role: Role, columns: &[Column], proposal: &Proposal) -> String {
         let time = matches!(role, Role::Time | Role::ReceivedAt | Role::SentAt);
         return match column.time().filter(|_| time) {
             Some(time) => instant(&column.name, time),
+            None if column.data_type == DataType::Utf8 => quoted(&column.name),
             None => format!("cast({} as varchar)", quoted(&column.name)),
         };
     }
@@ -226,11 +235,29 @@ fn value(role: Role, columns: &[Column], proposal: &Proposal) -> String {
         Role::ReceivedAt => value(Role::Time, columns, proposal),
         Role::SentAt => "cast(null as timestamptz)".to_owned(),
         Role::EventId if segment => fingerprint(columns),
-        Role::Path if proposal.roles.contains_key(&Role::Url) => {
-            format!("url_path({})", value(Role::Url, columns, proposal))
-        }
-        _ => "cast(null as varchar)".to_owned(),
+        _ => of_url(role, columns, proposal)
+            .unwrap_or_else(|| "cast(null as varchar)".to_owned()),
     }
+}
+
+/// What an address tells where no column does.
+fn of_url(role: Role, columns: &[Column], proposal: &Proposal) -> Option<String> {
+    let parameter = match role {
+        Role::Path | Role::Search => None,
+        Role::CampaignSource => Some("utm_source"),
+        Role::CampaignMedium => Some("utm_medium"),
+        Role::CampaignName => Some("utm_campaign"),
+        Role::CampaignTerm => Some("utm_term"),
+        Role::CampaignContent => Some("utm_content"),
+        _ => return None,
+    };
+    proposal.roles.get(&Role::Url)?;
+    let url = value(Role::Url, columns, proposal);
+    Some(match parameter {
+        Some(parameter) => format!("url_parameter({url}, '{parameter}')"),
+        None if role == Role::Path => format!("url_path({url})"),
+        None => format!("'?' || url_query({url})"),
+    })
 }
 
 /// A row without an id is known by all that it holds.

@@ -49,7 +49,14 @@ pub(super) struct Proposal {
 
 /// Names of events that are views of pages.
 const PAGE_VIEWS: &[&str] = &[
-    "page", "pageview", "pageviewed", "viewedpage", "pv", "view", "screen", "screenview",
+    "page",
+    "pageview",
+    "pageviewed",
+    "viewedpage",
+    "pv",
+    "view",
+    "screen",
+    "screenview",
 ];
 
 /// Proposes a pack (`wish`, if there is one) and the columns for it; an error says what was
@@ -79,7 +86,8 @@ pub(super) fn propose(
         return Err(missing(location, "the time of an event", expected, columns));
     }
     if !keyed(&roles) {
-        let expected = "name it like `user_id`, `anonymous_id`, `visitor_id` or `client_id`";
+        let expected =
+            "name it like `user_id`, `anonymous_id`, `visitor_id` or `client_id`";
         return Err(missing(location, "whose an event is", expected, columns));
     }
     let (pack, why) = match wish {
@@ -160,9 +168,9 @@ fn held(time: Time) -> &'static str {
 
 /// The first column that holds times, whatever it is called; numbers need the name.
 fn any_time(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice> {
-    let column = columns.iter().position(|column| {
-        matches!(column.time(), Some(Time::Typed | Time::Text))
-    });
+    let column = columns
+        .iter()
+        .position(|column| matches!(column.time(), Some(Time::Typed | Time::Text)));
     let column = column.filter(|i| taken.values().all(|c| c.column != *i))?;
     let why = "it holds times".to_owned();
     Some(Choice { column, why })
@@ -171,13 +179,27 @@ fn any_time(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice
 /// A column whose name ends like a key: `shop_visitor_id`.
 fn any_key(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice> {
     const WHO: &[&str] = &[
-        "visitor", "user", "client", "customer", "contact", "device", "cookie", "person",
-        "member", "account", "anonymous", "profile", "subscriber", "player",
+        "visitor",
+        "user",
+        "client",
+        "customer",
+        "contact",
+        "device",
+        "cookie",
+        "person",
+        "member",
+        "account",
+        "anonymous",
+        "profile",
+        "subscriber",
+        "player",
     ];
     let column = (0..columns.len()).find(|index| {
         let name = plain(&columns[*index].name);
         let who = WHO.iter().any(|who| name.contains(who));
-        let id = ["id", "uuid", "key", "hash"].iter().any(|end| name.ends_with(end));
+        let id = ["id", "uuid", "key", "hash"]
+            .iter()
+            .any(|end| name.ends_with(end));
         let free = taken.values().all(|choice| choice.column != *index);
         who && id && free && fits(Role::AnonymousId, &columns[*index])
     })?;
@@ -218,7 +240,9 @@ fn fitting(columns: &[Column], roles: &BTreeMap<Role, Choice>) -> (Pack, String)
         let why = format!("`{name}` tells of more than page views (`{value}`)");
         return (Pack::Events, why);
     }
-    let page = [Role::Url, Role::Path].iter().find_map(|role| roles.get(role));
+    let page = [Role::Url, Role::Path]
+        .iter()
+        .find_map(|role| roles.get(role));
     match page {
         Some(page) => {
             let name = &columns[page.column].name;

@@ -6,7 +6,8 @@ use super::propose::Proposal;
 
 /// What was found at `location` and what is made of it.
 pub(super) fn table(location: &str, columns: &[Column], proposal: &Proposal) -> String {
-    let mut rows = vec![["column", "type", "sample", "read as", "because"].map(str::to_owned)];
+    let mut rows =
+        vec![["column", "type", "sample", "read as", "because"].map(str::to_owned)];
     for (index, column) in columns.iter().enumerate() {
         let (name, why) = read_as(index, columns, proposal);
         let name = name.unwrap_or_else(|| "-".to_owned());
