@@ -32,7 +32,7 @@
         'session_id'
     ] %}
     {% set further = [] %}
-    {% for column in adapter.get_columns_in_relation(source('events', 'events')) %}
+    {% for column in adapter.get_columns_in_relation(source('events', 'raw_events')) %}
         {% if column.name not in events_known_fields() %}
             {% do further.append([
                 column.quoted, ('source_' if column.name in taken else '') ~ column.name]) %}

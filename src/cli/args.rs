@@ -139,9 +139,15 @@ pub(crate) struct RunArguments {
 /// Options of `init`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InitArguments {
-    /// Folder of the new project
-    #[arg(default_value = ".")]
-    pub(crate) dir: PathBuf,
+    /// Folder of the new project [default: the current folder]
+    pub(crate) dir: Option<PathBuf>,
+    /// Packs to write, with what they need [default: all]
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub(crate) pack: Vec<String>,
+    /// Look at the events there (Parquet, CSV or JSON: a file, folder, glob or URL) and write
+    /// a project over them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) from: Option<String>,
 }
 
 /// Options of `ls`.

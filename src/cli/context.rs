@@ -206,7 +206,7 @@ pub(crate) fn interrupted() -> RunnerError {
 }
 
 /// The process environment; what is not Unicode cannot be named in a template.
-fn environment() -> BTreeMap<String, String> {
+pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect()

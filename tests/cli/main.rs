@@ -6,6 +6,7 @@
 mod artifacts;
 mod commands;
 mod errors;
+mod init;
 #[cfg(unix)]
 mod interrupt;
 mod kills;

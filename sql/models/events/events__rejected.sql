@@ -12,5 +12,5 @@ select
         when "timestamp" is null then 'timestamp is null'
         else 'userId and anonymousId are null'
     end as reason
-from {{ source('events', 'events') }}
+from {{ source('events', 'raw_events') }}
 where "timestamp" is null or coalesce("userId", "anonymousId") is null

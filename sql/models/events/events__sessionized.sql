@@ -20,4 +20,4 @@ select
         )
     ) / 1000000.0 as time_since_last_event,
     *
-from {{ ref('events') }}
+from {{ ref('resolved_events') }}

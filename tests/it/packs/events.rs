@@ -12,7 +12,7 @@ use super::table::Rows;
 
 const VARIABLE: &str = "events_table";
 const MODELS: [&str; 7] = [
-    "events",
+    "resolved_events",
     "events__rejected",
     "events__sessionized",
     "event_timelines",
@@ -106,7 +106,7 @@ async fn a_field_that_comes_later_gives_what_a_full_refresh_gives() {
     let first = "{\"userId\": \"u\", \"timestamp\": \"2024-01-01T00:00:00Z\"}\n";
     fs::write(lake.path().join("1.json"), first).unwrap();
     let before = build().within(project.path()).run().await;
-    let ids = before.read("events").await.column("event_id");
+    let ids = before.read("resolved_events").await.column("event_id");
     let second = "[{\"userId\": \"u\", \"timestamp\": \"2024-01-01T00:01:00Z\",
         \"event_id\": 7, \"properties\": {\"it's\": [true]}}]";
     fs::write(lake.path().join("2.json"), second).unwrap();

@@ -15,7 +15,7 @@ with identified as (
         {%- for field, name in further %},
         {{ field }} as "{{ name }}"
         {%- endfor %}
-    from {{ source('events', 'events') }}
+    from {{ source('events', 'raw_events') }}
     where "timestamp" is not null
 )
 
