@@ -169,7 +169,10 @@ async fn a_plain_loop_agrees() {
         assert_eq!(naive::numbers(&funnel, "reached"), expected, "{within}");
         if within == "session" {
             let paths = built.read("next_pages").await;
-            assert_eq!(naive::transitions_of(&paths), naive::transitions(&events, 5));
+            assert_eq!(
+                naive::transitions_of(&paths),
+                naive::transitions(&events, 5)
+            );
             let days = built.read("session_metrics_daily").await;
             assert_eq!(naive::days_of(&days), naive::days(&events));
         }
@@ -179,28 +182,59 @@ async fn a_plain_loop_agrees() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_variables_are_refused() {
     let columns = |more: Value| {
-        let mut columns = json!({"event_id": "id", "visitor_id": "person", "tstamp": "at"});
+        let mut columns =
+            json!({"event_id": "id", "visitor_id": "person", "tstamp": "at"});
         let more = more.as_object().unwrap().clone();
         columns.as_object_mut().unwrap().extend(more);
         json!({"metrics_columns": columns})
     };
     let wrong = [
-        (json!({"metrics_engaged_seconds": 0}), "at least 1; found `0`"),
+        (
+            json!({"metrics_engaged_seconds": 0}),
+            "at least 1; found `0`",
+        ),
         (json!({"metrics_path_steps": "5"}), "a whole number"),
-        (json!({"metrics_boundary": "x"}), "`at_least` or `more_than`"),
-        (json!({"metrics_inactivity_cutoff": -1}), "at least 1; found `-1`"),
+        (
+            json!({"metrics_boundary": "x"}),
+            "`at_least` or `more_than`",
+        ),
+        (
+            json!({"metrics_inactivity_cutoff": -1}),
+            "at least 1; found `-1`",
+        ),
         (json!({"metrics_split_by": ["day"]}), "`session_date`"),
         (json!({"metrics_currencies": "EUR"}), "a list of texts"),
-        (json!({"metrics_funnel_within": 1.5}), "`session` or a number of days"),
+        (
+            json!({"metrics_funnel_within": 1.5}),
+            "`session` or a number of days",
+        ),
         (json!({"metrics_funnel_steps": []}), "one step or more"),
         (json!({"metrics_funnel_steps": [{"page": "/"}]}), "a `name`"),
-        (json!({"metrics_conversions": [{"event": "buy", "pages": "/"}]}), "found `pages"),
-        (json!({"metrics_clicks": ["click"]}), "`event`, `page` or `page_like`"),
-        (json!({"metrics_columns": {"event_id": "id"}}), "holds `visitor_id`"),
+        (
+            json!({"metrics_conversions": [{"event": "buy", "pages": "/"}]}),
+            "found `pages",
+        ),
+        (
+            json!({"metrics_clicks": ["click"]}),
+            "`event`, `page` or `page_like`",
+        ),
+        (
+            json!({"metrics_columns": {"event_id": "id"}}),
+            "holds `visitor_id`",
+        ),
         (columns(json!({"page_path": "link"})), "found `page_path`"),
-        (columns(json!({"amount": "cents"})), "the column `cents` for `amount`"),
-        (columns(json!({"amount": "agent"})), "whole numbers of minor units"),
-        (json!({"metrics_time_zone": "Europe/Nowhere"}), "Europe/Nowhere"),
+        (
+            columns(json!({"amount": "cents"})),
+            "the column `cents` for `amount`",
+        ),
+        (
+            columns(json!({"amount": "agent"})),
+            "whole numbers of minor units",
+        ),
+        (
+            json!({"metrics_time_zone": "Europe/Nowhere"}),
+            "Europe/Nowhere",
+        ),
     ];
     for (vars, expected) in wrong {
         let error = over(own_events()).vars(&vars).try_run().await.unwrap_err();
