@@ -26,10 +26,8 @@ with grouped as (
 known as (
     select
         *,
-        traffic_source(
-            first_url, first_referrer, first_utm_source, first_utm_medium,
-            first_utm_campaign
-        ) as traffic,
+        {{ traffic_of('first_url', 'first_referrer', 'first_utm_source',
+                      'first_utm_medium', 'first_utm_campaign') }} as traffic,
         user_agent(first_user_agent) as agent
     from grouped
 )

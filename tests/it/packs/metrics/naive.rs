@@ -36,6 +36,14 @@ impl Event {
         events
     }
 
+    fn visitor(&self) -> &str {
+        &self.visitor
+    }
+
+    fn session(&self) -> &str {
+        &self.session
+    }
+
     fn fits(&self, step: usize) -> bool {
         let page = self.page.as_deref().unwrap_or_default();
         match step {
@@ -58,14 +66,12 @@ fn grouped(events: &[Event], key: fn(&Event) -> &str) -> BTreeMap<&str, Vec<&Eve
 /// How many reach each step: every first step is tried, each later one as soon as it comes.
 pub(super) fn funnel(events: &[Event], days: Option<i64>) -> Vec<i64> {
     let mut reached = vec![0; 3];
-    let by_visitor: fn(&Event) -> &str = |e| &e.visitor;
-    let by_session: fn(&Event) -> &str = |e| &e.session;
-    let key = if days.is_some() {
-        by_visitor
+    let unit = if days.is_some() {
+        Event::visitor
     } else {
-        by_session
+        Event::session
     };
-    for events in grouped(events, key).values() {
+    for events in grouped(events, unit).values() {
         let starts = (0..events.len()).filter(|at| events[*at].fits(0));
         let furthest = starts.map(|start| steps_from(events, start, days)).max();
         for step in reached.iter_mut().take(furthest.unwrap_or(0)) {
@@ -91,7 +97,7 @@ type Transition = (usize, Option<String>, Option<String>, bool);
 /// How often each page followed each other at each of the first steps.
 pub(super) fn transitions(events: &[Event], steps: usize) -> BTreeMap<Transition, i64> {
     let mut counts = BTreeMap::new();
-    for events in grouped(events, |e| &e.session).values() {
+    for events in grouped(events, Event::session).values() {
         for (at, event) in events.iter().enumerate().take(steps) {
             let next = events.get(at + 1);
             let page = next.and_then(|e| e.page.clone());
@@ -122,7 +128,7 @@ pub(super) fn transitions_of(rows: &Rows) -> BTreeMap<Transition, i64> {
 /// sessions with a conversion, milliseconds.
 pub(super) fn days(events: &[Event]) -> BTreeMap<String, [i64; 5]> {
     let mut days: BTreeMap<String, [i64; 5]> = BTreeMap::new();
-    for events in grouped(events, |e| &e.session).values() {
+    for events in grouped(events, Event::session).values() {
         let (first, last) = (events[0], events[events.len() - 1]);
         let milliseconds = (last.at - first.at) / 1000;
         let converted = events.iter().any(|e| e.page.as_deref() == Some("/search"));
