@@ -21,6 +21,7 @@ mod session_start;
 mod session_start_reason;
 mod surrogate_key;
 mod text;
+mod traffic_source;
 mod url;
 mod url_host;
 mod url_parameter;
@@ -37,12 +38,17 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 pub use docs::functions_markdown;
 pub use named_arguments::resolve_named_arguments;
+pub use traffic_source::{
+    TrafficSourceRules, TrafficSourceRulesError, traffic_source_with,
+};
 
 pub(crate) use connected_component::{
     Components, ConnectedComponent, Node, labels_array, nodes,
 };
 pub(crate) use output::{CachedId, Writer};
 pub(crate) use physical::SessionCall;
+#[cfg(feature = "runner")]
+pub(crate) use traffic_source::rules_of as traffic_source_rules_of;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     [
@@ -71,6 +77,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
         ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
         ScalarUDF::from(user_agent::UserAgent::default()),
+        ScalarUDF::from(traffic_source::TrafficSource::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -174,6 +181,7 @@ mod tests {
                 "registrable_domain(",
             ),
             (of(expr_fn::user_agent(col("u"))), "user_agent("),
+            (of(expr_fn::traffic_source(t())), "traffic_source("),
         ] {
             assert!(expression.starts_with(name), "{expression}");
         }
