@@ -56,8 +56,9 @@ impl SessionizeExt for SessionStateBuilder {
 
 /// SQL whose calls of this crate's window functions name their arguments freely.
 pub trait SessionizeSqlExt {
-    /// Plans a statement like `SessionContext::sql`, but arguments of the window functions
-    /// may be named in any order and left out.
+    /// Plans a statement like `SessionContext::sql`, but arguments of the window functions,
+    /// and of scalar functions with optional arguments, may be named in any order and left
+    /// out.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -63,6 +63,28 @@ pub fn url_parameter(url: Expr, name: Expr) -> Expr {
     super::SCALAR[4].call(vec![url, name])
 }
 
+/// The id of the time bucket that an event falls into; `width` is 30 minutes if `None`.
+pub fn session_bucket_id(key: Expr, t: Expr, width: Option<Expr>) -> Expr {
+    let given = [key, t].into_iter().chain(width);
+    super::SCALAR[5].call(given.collect())
+}
+
+/// The registrable domain of a host.
+pub fn registrable_domain(host: Expr) -> Expr {
+    super::SCALAR[6].call(vec![host])
+}
+
+/// What a user agent string says of device, system and browser.
+pub fn user_agent(ua: Expr) -> Expr {
+    super::SCALAR[7].call(vec![ua])
+}
+
+/// Where a visit comes from: `url`, `referrer`, `utm_source`, `utm_medium`, `utm_campaign` and,
+/// if they are not to have their defaults, `own_domains` and `fbclid_alone`.
+pub fn traffic_source(arguments: Vec<Expr>) -> Expr {
+    super::SCALAR[8].call(arguments)
+}
+
 fn window(index: usize, arguments: Vec<Expr>) -> Expr {
     let function = Arc::clone(&super::WINDOW[index]);
     let definition = WindowFunctionDefinition::WindowUDF(function);

@@ -9,7 +9,9 @@ mod is_session_start;
 mod named_arguments;
 mod output;
 mod physical;
+mod registrable_domain;
 mod scalar;
+mod session_bucket_id;
 mod session_end;
 mod session_event_number;
 mod session_id;
@@ -18,11 +20,13 @@ mod session_start;
 mod session_start_reason;
 mod surrogate_key;
 mod text;
+mod traffic_source;
 mod url;
 mod url_host;
 mod url_parameter;
 mod url_path;
 mod url_query;
+mod user_agent;
 mod window;
 
 use std::sync::{Arc, LazyLock};
@@ -33,9 +37,14 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 pub use docs::functions_markdown;
 pub use named_arguments::resolve_named_arguments;
+pub use traffic_source::{
+    TrafficSourceRules, TrafficSourceRulesError, traffic_source_with,
+};
 
 pub(crate) use output::{CachedId, Writer};
 pub(crate) use physical::SessionCall;
+#[cfg(feature = "runner")]
+pub(crate) use traffic_source::rules_of as traffic_source_rules_of;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     [
@@ -59,6 +68,10 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(url_path::UrlPath::default()),
         ScalarUDF::from(url_query::UrlQuery::default()),
         ScalarUDF::from(url_parameter::UrlParameter::default()),
+        ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
+        ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
+        ScalarUDF::from(user_agent::UserAgent::default()),
+        ScalarUDF::from(traffic_source::TrafficSource::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -113,7 +126,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 12);
+        assert_eq!(documented.len(), 16);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -150,6 +163,16 @@ mod tests {
                 of(expr_fn::url_parameter(col("u"), col("n"))),
                 "url_parameter(",
             ),
+            (
+                of(expr_fn::session_bucket_id(col("k"), col("t"), None)),
+                "session_bucket_id(",
+            ),
+            (
+                of(expr_fn::registrable_domain(col("h"))),
+                "registrable_domain(",
+            ),
+            (of(expr_fn::user_agent(col("u"))), "user_agent("),
+            (of(expr_fn::traffic_source(t())), "traffic_source("),
         ] {
             assert!(expression.starts_with(name), "{expression}");
         }

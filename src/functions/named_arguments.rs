@@ -1,4 +1,5 @@
-//! Named arguments of the window functions, in any order and with any left out.
+//! Named arguments of the window functions and of scalars with optional arguments, in any
+//! order and with any left out.
 //!
 //! DataFusion's own resolver wants every argument before the last named one. Here a
 //! parsed statement is rewritten: `session_number(t, boundary => 'more_than')` becomes
@@ -6,19 +7,38 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, Value, VisitMut, visit_expressions_mut,
 };
 
-use super::arguments;
 use super::window::Kind;
+use super::{arguments, session_bucket_id, traffic_source};
 
-/// Puts the named arguments of this crate's window functions into their positions and
-/// fills those left out with `NULL`, everywhere in `statement`. Other functions are left
-/// alone.
+/// A function whose arguments may be named, and those beyond `required` left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Optional {
+    pub(super) function: &'static str,
+    pub(super) names: &'static [&'static str],
+    pub(super) required: usize,
+}
+
+/// The scalar functions with optional arguments; DataFusion names those of the others.
+const SCALARS: [Optional; 2] = [session_bucket_id::CALL, traffic_source::CALL];
+
+/// What a call is checked against.
+#[derive(Debug)]
+struct Callee {
+    name: &'static str,
+    names: Vec<&'static str>,
+    required: usize,
+}
+
+/// Puts the named arguments of this crate's window functions, and of its scalar functions
+/// with optional arguments, into their positions and fills those left out with `NULL`,
+/// everywhere in `statement`. Other functions are left alone.
 ///
 /// # Errors
 ///
@@ -51,7 +71,7 @@ fn rewrite<V: VisitMut>(node: &mut V) -> Result<()> {
 }
 
 fn rewrite_call(function: &mut Function) -> Result<()> {
-    let Some(kind) = kind_of(function) else {
+    let Some(callee) = callee(function) else {
         return Ok(());
     };
     let FunctionArguments::List(FunctionArgumentList { args, .. }) = &mut function.args
@@ -64,37 +84,35 @@ fn rewrite_call(function: &mut Function) -> Result<()> {
     {
         return Ok(());
     }
-    let names = arguments::names(kind.has_key());
-    let mut slots: Vec<Option<FunctionArgExpr>> = vec![None; names.len()];
+    let mut slots: Vec<Option<FunctionArgExpr>> = vec![None; callee.names.len()];
     let mut named = false;
     for (position, arg) in std::mem::take(args).into_iter().enumerate() {
         let (index, value) = match arg {
             FunctionArg::Unnamed(_) if named => {
                 return Err(plan_datafusion_err!(
                     "`{}`: argument {} has no name but follows a named one",
-                    kind.name(),
+                    callee.name,
                     position + 1
                 ));
             }
             FunctionArg::Unnamed(value) => (Some(position), value),
             FunctionArg::Named { name, arg, .. } => {
                 named = true;
-                (Some(position_of(kind, &names, &name)?), arg)
+                (Some(callee.position_of(&name)?), arg)
             }
             FunctionArg::ExprNamed { name, arg, .. } => {
                 named = true;
-                (Some(position_of(kind, &names, &as_ident(name))?), arg)
+                (Some(callee.position_of(&as_ident(name))?), arg)
             }
         };
-        place(kind, &names, &mut slots, index, value)?;
+        place(&callee, &mut slots, index, value)?;
     }
-    *args = fill(kind, &names, slots)?;
+    *args = fill(&callee, slots)?;
     Ok(())
 }
 
 fn place(
-    kind: Kind,
-    names: &[&str],
+    callee: &Callee,
     slots: &mut [Option<FunctionArgExpr>],
     index: Option<usize>,
     value: FunctionArgExpr,
@@ -106,29 +124,28 @@ fn place(
         }
         Some(Some(_)) => Err(plan_datafusion_err!(
             "`{}`: argument `{}` is given twice",
-            kind.name(),
-            index.map_or("", |index| names[index])
+            callee.name,
+            index.map_or("", |index| callee.names[index])
         )),
         None => Err(plan_datafusion_err!(
             "`{}`: too many arguments; accepted: {}",
-            kind.name(),
-            names.join(", ")
+            callee.name,
+            callee.names.join(", ")
         )),
     }
 }
 
 /// The arguments up to the last one given, gaps filled.
 fn fill(
-    kind: Kind,
-    names: &[&str],
+    callee: &Callee,
     slots: Vec<Option<FunctionArgExpr>>,
 ) -> Result<Vec<FunctionArg>> {
-    let required = 1 + usize::from(kind.has_key());
-    if let Some(missing) = slots.iter().take(required).position(Option::is_none) {
+    let required = slots.iter().take(callee.required);
+    if let Some(missing) = required.clone().position(Option::is_none) {
         return Err(plan_datafusion_err!(
             "`{}`: argument `{}` is missing",
-            kind.name(),
-            names[missing]
+            callee.name,
+            callee.names[missing]
         ));
     }
     let last = slots.iter().rposition(Option::is_some).unwrap_or(0);
@@ -139,26 +156,50 @@ fn fill(
         .collect())
 }
 
-fn kind_of(function: &Function) -> Option<Kind> {
+fn callee(function: &Function) -> Option<Callee> {
     let [part] = function.name.0.as_slice() else {
         return None;
     };
     let ident = part.as_ident()?;
-    Kind::ALL.into_iter().find(|kind| is(ident, kind.name()))
+    let window = Kind::ALL.into_iter().find(|kind| is(ident, kind.name()));
+    let scalar = || SCALARS.iter().find(|scalar| is(ident, scalar.function));
+    window
+        .map(Callee::from)
+        .or_else(|| scalar().map(Callee::from))
 }
 
-fn position_of(kind: Kind, names: &[&str], name: &Ident) -> Result<usize> {
-    let position = names.iter().position(|known| is(name, known));
-    position.ok_or_else(|| unknown(kind, names, name))
+impl From<Kind> for Callee {
+    fn from(kind: Kind) -> Self {
+        Self {
+            name: kind.name(),
+            names: arguments::names(kind.has_key()),
+            required: 1 + usize::from(kind.has_key()),
+        }
+    }
 }
 
-fn unknown(kind: Kind, names: &[&str], name: &Ident) -> DataFusionError {
-    plan_datafusion_err!(
-        "`{}`: unknown argument `{}`; accepted: {}",
-        kind.name(),
-        name.value,
-        names.join(", ")
-    )
+impl From<&Optional> for Callee {
+    fn from(scalar: &Optional) -> Self {
+        Self {
+            name: scalar.function,
+            names: scalar.names.to_vec(),
+            required: scalar.required,
+        }
+    }
+}
+
+impl Callee {
+    fn position_of(&self, name: &Ident) -> Result<usize> {
+        let position = self.names.iter().position(|known| is(name, known));
+        position.ok_or_else(|| {
+            plan_datafusion_err!(
+                "`{}`: unknown argument `{}`; accepted: {}",
+                self.name,
+                name.value,
+                self.names.join(", ")
+            )
+        })
+    }
 }
 
 /// As SQL compares names: without quotes in any case, with quotes exactly.
@@ -214,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn scalars_with_optional_arguments_are_resolved_too() {
+        let sql = "SELECT session_bucket_id(width => '1 h', t => b, key => a) FROM e";
+        let text = resolved(sql).unwrap();
+        assert_eq!(text, "SELECT session_bucket_id(a, b, '1 h') FROM e");
+    }
+
+    #[test]
     fn other_functions_are_left_alone() {
         let sql = "SELECT f(b => 1) FROM e";
         assert_eq!(resolved(sql).unwrap(), sql);
@@ -230,6 +278,14 @@ mod tests {
             ("session_number(gap => 1)", "argument `t` is missing"),
             ("session_id(t => t)", "argument `key` is missing"),
             ("session_number(t => t, '1 h')", "argument 2 has no name"),
+            (
+                "session_bucket_id(width => '1 h', t => t)",
+                "argument `key` is missing",
+            ),
+            (
+                "session_bucket_id(key => k, t => t, gap => '1 h')",
+                "unknown argument `gap`; accepted: key, t, width",
+            ),
         ] {
             let error = resolved(&format!("SELECT {call} OVER () FROM e")).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");

@@ -17,6 +17,7 @@ mod oracle;
 mod other_engine;
 mod packs;
 mod run;
+mod scalars;
 mod schedules;
 mod stores;
 mod strategies;

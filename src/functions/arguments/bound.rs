@@ -189,7 +189,9 @@ fn quoted(value: &ScalarValue) -> String {
 }
 
 /// The nanoseconds of a literal length, or how to show what was given.
-fn length(value: &ScalarValue) -> std::result::Result<i128, String> {
+pub(in crate::functions) fn length(
+    value: &ScalarValue,
+) -> std::result::Result<i128, String> {
     let nanos = match value {
         ScalarValue::IntervalMonthDayNano(Some(interval)) => interval_nanos(*interval),
         ScalarValue::DurationSecond(Some(value)) => {

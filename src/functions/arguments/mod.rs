@@ -10,6 +10,7 @@ use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 
 use crate::boundary::SplitEncoder;
+pub(super) use bound::length;
 pub(crate) use bound::{BoundArguments, evaluated};
 
 /// An argument after the key.
@@ -115,7 +116,7 @@ impl Argument {
     }
 
     /// The type to convert to, `None` if there is none.
-    fn coerce(self, given: &DataType) -> Option<DataType> {
+    pub(crate) fn coerce(self, given: &DataType) -> Option<DataType> {
         use DataType::{Boolean, Date32, Date64, Dictionary, Duration, Interval, Null};
         match (self, given) {
             (_, Dictionary(_, value)) => self.coerce(value),
@@ -164,13 +165,7 @@ pub(crate) fn coerce(
     let names = names(has_key);
     let required = if has_key { 2 } else { 1 };
     if given.len() < required || given.len() > names.len() {
-        return Err(plan_datafusion_err!(
-            "`{function}`: {} arguments were given; accepted: `{}`, and by name or in \
-             this order: {}",
-            given.len(),
-            names[..required].join("`, `"),
-            names[required..].join(", ")
-        ));
+        return Err(wrong_count(function, given.len(), &names, required));
     }
     let (key, others) = given.split_at(required - 1);
     let key = key.iter().map(|given| {
@@ -199,8 +194,23 @@ pub(crate) fn text_type(given: &DataType) -> Option<DataType> {
     }
 }
 
+/// The error for too few or too many arguments, of which `required` must be there.
+pub(super) fn wrong_count(
+    function: &str,
+    given: usize,
+    names: &[&str],
+    required: usize,
+) -> DataFusionError {
+    plan_datafusion_err!(
+        "`{function}`: {given} arguments were given; accepted: `{}`, and by name or in \
+         this order: {}",
+        names[..required].join("`, `"),
+        names[required..].join(", ")
+    )
+}
+
 /// The one shape of all errors about arguments.
-fn refuse(
+pub(super) fn refuse(
     function: &str,
     argument: &str,
     given: impl Display,
