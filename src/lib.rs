@@ -19,6 +19,7 @@
 mod boundary;
 mod catalog;
 mod config;
+mod csv;
 mod ext;
 pub mod functions;
 mod operators;

@@ -79,6 +79,12 @@ pub fn user_agent(ua: Expr) -> Expr {
     super::SCALAR[7].call(vec![ua])
 }
 
+/// Where a visit comes from: `url`, `referrer`, `utm_source`, `utm_medium`, `utm_campaign` and,
+/// if they are not to have their defaults, `own_domains` and `fbclid_alone`.
+pub fn traffic_source(arguments: Vec<Expr>) -> Expr {
+    super::SCALAR[8].call(arguments)
+}
+
 fn window(index: usize, arguments: Vec<Expr>) -> Expr {
     let function = Arc::clone(&super::WINDOW[index]);
     let definition = WindowFunctionDefinition::WindowUDF(function);

@@ -20,6 +20,7 @@ mod session_start;
 mod session_start_reason;
 mod surrogate_key;
 mod text;
+mod traffic_source;
 mod url;
 mod url_host;
 mod url_parameter;
@@ -36,9 +37,14 @@ use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 
 pub use docs::functions_markdown;
 pub use named_arguments::resolve_named_arguments;
+pub use traffic_source::{
+    TrafficSourceRules, TrafficSourceRulesError, traffic_source_with,
+};
 
 pub(crate) use output::{CachedId, Writer};
 pub(crate) use physical::SessionCall;
+#[cfg(feature = "runner")]
+pub(crate) use traffic_source::rules_of as traffic_source_rules_of;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     [
@@ -65,6 +71,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
         ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
         ScalarUDF::from(user_agent::UserAgent::default()),
+        ScalarUDF::from(traffic_source::TrafficSource::default()),
     ]
     .into_iter()
     .map(Arc::new)
@@ -119,7 +126,7 @@ mod tests {
             .collect::<Vec<_>>();
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt/functions");
-        assert_eq!(documented.len(), 15);
+        assert_eq!(documented.len(), 16);
         for (name, documented) in documented {
             assert!(documented, "`{name}` has no documentation");
             let slt = folder.join(format!("{name}.slt"));
@@ -165,6 +172,7 @@ mod tests {
                 "registrable_domain(",
             ),
             (of(expr_fn::user_agent(col("u"))), "user_agent("),
+            (of(expr_fn::traffic_source(t())), "traffic_source("),
         ] {
             assert!(expression.starts_with(name), "{expression}");
         }

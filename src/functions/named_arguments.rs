@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::window::Kind;
-use super::{arguments, session_bucket_id};
+use super::{arguments, session_bucket_id, traffic_source};
 
 /// A function whose arguments may be named, and those beyond `required` left out.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ pub(super) struct Optional {
 }
 
 /// The scalar functions with optional arguments; DataFusion names those of the others.
-const SCALARS: [Optional; 1] = [session_bucket_id::CALL];
+const SCALARS: [Optional; 2] = [session_bucket_id::CALL, traffic_source::CALL];
 
 /// What a call is checked against.
 #[derive(Debug)]

@@ -17,4 +17,5 @@ mod rows;
 mod s3;
 mod strategies;
 mod support;
+mod traffic_source;
 mod upkeep;

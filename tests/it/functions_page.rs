@@ -36,7 +36,7 @@ async fn every_example_gives_the_table_below_it() {
                 .filter_map(|function| function.documentation()?.sql_example.clone()),
         )
         .collect::<Vec<_>>();
-    assert_eq!(examples.len(), 15);
+    assert_eq!(examples.len(), 16);
     for example in examples {
         let (sql, expected) = example.split_once(";\n").unwrap();
         let frame = context.sessionize_sql(sql).await.unwrap();

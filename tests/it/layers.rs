@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms of the library in the order of their layers. A room imports from its own line or
 /// from lines above it, never from below.
 const LAYERS: &[&[&str]] = &[
-    &["boundary", "store", "timestamp"],
+    &["boundary", "csv", "store", "timestamp"],
     &["table"],
     &["config"],
     &["functions"],

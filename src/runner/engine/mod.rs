@@ -8,6 +8,7 @@ mod seeds;
 mod session;
 mod sql;
 mod sql_error;
+mod traffic_source;
 mod unreadable;
 mod upkeep;
 
@@ -82,6 +83,7 @@ impl Engine {
             relations: Arc::default(),
             queries: session::shares(options).map(|shares| shares.queries),
         };
+        traffic_source::register(&engine.context, &engine.project)?;
         let target = engine.target_location()?;
         engine.open_store(&target)?;
         let folder = Self::lake_memory(&target)?;

@@ -4,7 +4,6 @@
 //! seen before all of it is written; dropping [`Materialization::build`] leaves what was
 //! there before.
 
-mod csv;
 mod ephemeral;
 mod external;
 mod failure;
@@ -30,7 +29,6 @@ use crate::table::{Table, TableVersion};
 
 pub use gate::CommitGate;
 
-pub(crate) use csv::parse_csv;
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error, is_conflict, store_error};
 pub(crate) use seed::{SEED_CHECKSUM, read_seed, seed_checksum};
@@ -94,6 +92,7 @@ fn unchanged(job: &Job, base: &TableVersion, reading: &Reading) -> bool {
         && of_base.is_some()
         && of_base == reading.inputs()
         && base.metadata.get(FINGERPRINT) == Some(&job.fingerprint())
+        && reading.same_traffic_rules(base)
 }
 
 /// What is said of a node that is as it would be.

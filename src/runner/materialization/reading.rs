@@ -15,12 +15,16 @@ use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{FileTable, Origin};
+use crate::functions::traffic_source_rules_of;
+use crate::table::TableVersion;
 
 /// The keys of a commit's metadata.
 pub(super) const INPUTS: &str = "inputs";
 pub(super) const FINGERPRINT: &str = "fingerprint";
 /// A hash of what a full refresh would have run.
 pub(super) const DEFINITION: &str = "definition";
+/// The rules of `traffic_source`, where the plan calls it.
+pub(super) const TRAFFIC_RULES: &str = "traffic_source_rules";
 /// Only in increments, which say neither what they read nor that the table is what its
 /// definition gives: the strategy, and the version that was built in full.
 pub(super) const STRATEGY: &str = "strategy";
@@ -125,6 +129,8 @@ pub(super) struct Reading {
     pub(super) leaves: Vec<Leaf>,
     /// Why another run over the same inputs may give other rows.
     pub(super) unsteady: Option<String>,
+    /// The fingerprint of the rules of `traffic_source`, if the plan calls it.
+    pub(super) traffic_rules: Option<String>,
 }
 
 impl Reading {
@@ -132,6 +138,7 @@ impl Reading {
     pub(super) fn of(plan: &LogicalPlan) -> Result<Self> {
         let mut leaves = Vec::new();
         let mut unsteady = None;
+        let mut traffic_rules = None;
         plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
                 match Leaf::of(scan) {
@@ -146,10 +153,22 @@ impl Reading {
                 if let Some(name) = changing_function(expr)? {
                     unsteady = Some(format!("it calls `{name}()`"));
                 }
+                if traffic_rules.is_none() {
+                    traffic_rules = traffic_rules_in(expr)?;
+                }
                 Ok(TreeNodeRecursion::Continue)
             })
         })?;
-        Ok(Self { leaves, unsteady })
+        Ok(Self {
+            leaves,
+            unsteady,
+            traffic_rules,
+        })
+    }
+
+    /// Whether `base` was built with the same rules of `traffic_source`.
+    pub(super) fn same_traffic_rules(&self, base: &TableVersion) -> bool {
+        base.metadata.get(TRAFFIC_RULES) == self.traffic_rules.as_ref()
     }
 
     /// What to keep of it in a commit; `None` if nothing can be said.
@@ -162,6 +181,21 @@ impl Reading {
             leaves.map(|l| (l.location.clone(), l.input())).collect(),
         ))
     }
+}
+
+/// The fingerprint of the rules with which `expr` calls `traffic_source`.
+fn traffic_rules_in(expr: &Expr) -> Result<Option<String>> {
+    let mut found = None;
+    expr.apply(|e| {
+        if let Expr::ScalarFunction(call) = e
+            && let Some(rules) = traffic_source_rules_of(&call.func)
+        {
+            found = Some(rules);
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// The first function in `expr` whose result is not decided by its arguments.

@@ -12,9 +12,9 @@ use datafusion::arrow::util::display::FormatOptions;
 use futures::future::BoxFuture;
 use md5::{Digest, Md5};
 
-use super::csv::{CsvError, CsvTable, parse_csv};
 use super::reading::Reading;
 use super::{Built, Job, Materialization, table};
+use crate::csv::{CsvError, CsvTable, parse_csv};
 use crate::runner::compile::{Materialized, Node, NodeKind};
 use crate::runner::error::{ErrorKind, Location, Result, RunnerError};
 

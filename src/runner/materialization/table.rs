@@ -14,7 +14,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
-use super::reading::{DEFINITION, FINGERPRINT, INPUTS, Reading};
+use super::reading::{DEFINITION, FINGERPRINT, INPUTS, Reading, TRAFFIC_RULES};
 use super::{
     Built, Job, Materialization, Progress, SEED_CHECKSUM, execution_error, no_op,
     seed_checksum, store_error, unchanged,
@@ -98,6 +98,9 @@ pub(super) fn metadata(job: &Job, reading: &Reading) -> BTreeMap<String, String>
         (FINGERPRINT.to_owned(), job.fingerprint()),
         (DEFINITION.to_owned(), job.definition_hash()),
     ]);
+    if let Some(rules) = &reading.traffic_rules {
+        metadata.insert(TRAFFIC_RULES.to_owned(), rules.clone());
+    }
     if let Some(inputs) = reading.inputs().and_then(|inputs| inputs.to_text()) {
         metadata.insert(INPUTS.to_owned(), inputs);
     }

@@ -10,8 +10,8 @@ use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::DataFusionError;
 use serde_json::{Map, Value};
 
+use crate::csv::parse_csv;
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
-use crate::runner::materialization::parse_csv;
 
 /// Rows as text, with the columns that were named.
 #[derive(Debug, Clone, PartialEq, Eq)]

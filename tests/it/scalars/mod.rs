@@ -1,6 +1,7 @@
 //! The scalar functions against computations of their own: seeded rows, any batch size.
 
 mod session_bucket_id;
+mod traffic_source;
 mod user_agent;
 
 use std::sync::Arc;

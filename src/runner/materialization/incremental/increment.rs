@@ -25,7 +25,7 @@ use crate::catalog::Origin;
 use crate::runner::compile::IncrementalStrategy;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::materialization::reading::{
-    BUILT, DEFINITION, FINGERPRINT, INPUTS, Reading, STRATEGY,
+    BUILT, DEFINITION, FINGERPRINT, INPUTS, Reading, STRATEGY, TRAFFIC_RULES,
 };
 use crate::runner::materialization::{
     Built, Job, execution_error, no_op, store_error, table,
@@ -44,7 +44,10 @@ pub(super) async fn build(
         Some(base) if increment && !job.full_refresh => {
             newest_is_read(job, &base, reading)?;
             let built = Increment::try_new(job, &base)?.run(reading).await?;
-            let said = built.message.into_iter().chain(changed(job, &base));
+            let said = built
+                .message
+                .into_iter()
+                .chain(changed(job, &base, reading));
             Ok(Built {
                 message: Some(said.collect::<Vec<_>>().join("; ")),
                 ..built
@@ -80,13 +83,17 @@ fn newest_is_read(job: &Job, base: &TableVersion, reading: &Reading) -> Result<(
 
 /// A line on a definition that is not the one the table was built with: its rows cannot be
 /// computed anew from SQL that gives an increment.
-fn changed(job: &Job, base: &TableVersion) -> Option<String> {
+fn changed(job: &Job, base: &TableVersion, reading: &Reading) -> Option<String> {
     let built = base.metadata.get(DEFINITION)?;
-    if *built == job.definition_hash() {
+    let what = if *built != job.definition_hash() {
+        "its SQL or a variable has"
+    } else if !reading.same_traffic_rules(base) {
+        "the rules of `traffic_source` have"
+    } else {
         return None;
-    }
+    };
     Some(format!(
-        "its SQL or a variable has changed since version {}: `--full-refresh` rebuilds it",
+        "{what} changed since version {}: `--full-refresh` rebuilds it",
         built_in_full(base)
     ))
 }
@@ -198,11 +205,13 @@ impl<'a> Increment<'a> {
     /// what a full refresh gives, should the strategy become `keys` one day.
     fn metadata(&self, reading: &Reading) -> BTreeMap<String, String> {
         let mut metadata = table::metadata(self.job, reading);
-        for key in [INPUTS, FINGERPRINT, DEFINITION] {
+        for key in [INPUTS, FINGERPRINT, DEFINITION, TRAFFIC_RULES] {
             metadata.remove(key);
         }
-        if let Some(built) = self.base.metadata.get(DEFINITION) {
-            metadata.insert(DEFINITION.to_owned(), built.clone());
+        for key in [DEFINITION, TRAFFIC_RULES] {
+            if let Some(built) = self.base.metadata.get(key) {
+                metadata.insert(key.to_owned(), built.clone());
+            }
         }
         let strategy = self.job.node.config.incremental.strategy;
         metadata.insert(STRATEGY.to_owned(), strategy.name().to_owned());

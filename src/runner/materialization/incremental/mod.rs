@@ -222,6 +222,9 @@ fn same_definition(
     if base.metadata.get(super::reading::FINGERPRINT) != Some(&job.fingerprint()) {
         return Err("its SQL or a variable has changed".to_owned());
     }
+    if !reading.same_traffic_rules(base) {
+        return Err("the rules of `traffic_source` have changed".to_owned());
+    }
     let schema = Arc::new(plan.schema().as_arrow().clone());
     match committed_schema(&schema) {
         Ok(schema) if schema == base.schema => Ok(()),

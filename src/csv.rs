@@ -1,4 +1,5 @@
-//! CSV text -> rows that know their lines. Used by seeds and by rows of unit tests.
+//! CSV text -> rows that know their lines. Used by rules that are data, by seeds and by rows
+//! of unit tests.
 
 /// Header and records of a CSV text; an empty field is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]

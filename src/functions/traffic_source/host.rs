@@ -1,0 +1,173 @@
+//! Hosts: of a URL, and the keys under which a rule may name one.
+
+use ::url::Host;
+
+use crate::functions::registrable_domain::registrable_domain;
+
+/// The host of a page, in lower case and without user, port and a leading `www.`; `None`
+/// where the text names none. Of an app (`android-app://…`), its package.
+pub(super) fn host_of(url: &str) -> Option<String> {
+    let url = url.trim();
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => {
+            (Some(scheme.to_ascii_lowercase()), rest)
+        }
+        _ => (None, url.strip_prefix("//").unwrap_or(url)),
+    };
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let authority = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match scheme.as_deref() {
+        Some("http" | "https") => parsed(authority),
+        Some("android-app" | "ios-app") => {
+            let package = authority.to_lowercase();
+            (!package.is_empty()).then_some(package)
+        }
+        Some(_) => None,
+        // a word alone is no host
+        None => parsed(authority).filter(|host| host.contains('.')),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    let is_of_scheme =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    text.bytes().all(is_of_scheme)
+}
+
+fn parsed(authority: &str) -> Option<String> {
+    let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        _ => authority,
+    };
+    match Host::parse(host).ok()? {
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(&name);
+            let is_host = name.split('.').all(|label| !label.is_empty());
+            is_host.then(|| without_www(name).to_owned())
+        }
+        address => Some(address.to_string()),
+    }
+}
+
+/// The name without a leading `www.`.
+pub(super) fn without_www(host: &str) -> &str {
+    host.strip_prefix("www.").unwrap_or(host)
+}
+
+/// What a rule can name `host` by, apart from `*`: itself, `*.` and a domain above it, and
+/// either with `*` for its public suffix.
+pub(super) fn keys(host: &str) -> Vec<String> {
+    let mut keys = vec![host.to_owned()];
+    keys.extend(parents(host));
+    let suffix = psl::suffix_str(host).filter(|suffix| suffix.len() < host.len());
+    if let Some(suffix) = suffix {
+        let any = format!("{}*", &host[..host.len() - suffix.len()]);
+        keys.extend(parents(&any));
+        keys.push(any);
+    }
+    keys
+}
+
+fn parents(name: &str) -> impl Iterator<Item = String> {
+    let dots = name.match_indices('.');
+    let parents = dots.map(|(at, _)| format!("*{}", &name[at..]));
+    parents.filter(|parent| parent != "*.*")
+}
+
+/// Whether a key names hosts that there can be.
+pub(super) fn is_key(key: &str) -> bool {
+    let name = key.strip_prefix("*.").unwrap_or(key);
+    let name = name.strip_suffix(".*").unwrap_or(name);
+    let is_label = |label: &str| {
+        let mut characters = label.chars();
+        !label.is_empty()
+            && characters.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    name.split('.').all(is_label)
+}
+
+/// Whether a referrer is the page's own site: one of `own` or below it, the same host, or
+/// the same registrable domain.
+pub(super) fn is_own(referrer: &str, page: Option<&str>, own: &[String]) -> bool {
+    let listed = own.iter().any(|domain| {
+        let above = referrer.strip_suffix(domain.as_str());
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    });
+    listed
+        || page.is_some_and(|page| {
+            page == referrer
+                || registrable_domain(page)
+                    .is_some_and(|own| registrable_domain(referrer) == Some(own))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_urls() {
+        for (url, expected) in [
+            ("https://www.Google.com/search?q=x", Some("google.com")),
+            ("HTTP://u:p@news.example.:8080#x", Some("news.example")),
+            (
+                "android-app://com.Google.android.gm/",
+                Some("com.google.android.gm"),
+            ),
+            ("//shop.example/x", Some("shop.example")),
+            ("shop.example/x?u=https://y.example", Some("shop.example")),
+            ("https://localhost:3000/", Some("localhost")),
+            ("localhost", None),
+            ("https://192.168.0.1:80/x", Some("192.168.0.1")),
+            ("https://[::1]:80/x", Some("[::1]")),
+            ("https://bücher.example", Some("xn--bcher-kva.example")),
+            ("/path/x.html", None),
+            ("about:blank", None),
+            ("chrome-extension://abc/x", None),
+            ("file:///C:/x", None),
+            ("https://a..b/", None),
+            ("https:///x", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(host_of(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_host() {
+        let mut found = keys("a.google.co.uk");
+        found.sort();
+        let mut expected = [
+            "a.google.co.uk",
+            "*.google.co.uk",
+            "*.co.uk",
+            "*.uk",
+            "a.google.*",
+            "*.google.*",
+        ];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert_eq!(keys("com"), ["com"]);
+    }
+
+    #[test]
+    fn own_sites() {
+        let own = ["shop.example".to_owned()];
+        for (referrer, page, expected) in [
+            ("shop.example", None, true),
+            ("a.shop.example", None, true),
+            ("myshop.example", None, false),
+            ("a.other.co.uk", Some("b.other.co.uk"), true),
+            ("a.co.uk", Some("b.co.uk"), false),
+            ("localhost", Some("localhost"), true),
+            ("10.0.0.1", Some("10.0.0.2"), false),
+        ] {
+            assert_eq!(is_own(referrer, page, &own), expected, "{referrer}");
+        }
+    }
+}
