@@ -34,7 +34,6 @@ fn own_events() -> PathBuf {
 /// The pack over files laid out like the sample of a user's own events.
 fn over(events: impl Into<PathBuf>) -> Build {
     Build::of("metrics", "metrics_events_table", events).vars(&json!({
-        "segment_page_views_table": fixture("by_hand/pages.csv").to_str().unwrap(),
         "metrics_columns": {
             "event_id": "id", "visitor_id": "person", "tstamp": "at", "platform": "app",
             "event_name": "name", "url": "link", "referrer": "referred_by",
