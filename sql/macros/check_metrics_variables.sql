@@ -15,7 +15,7 @@
     {% endfor %}
     {% do check_metrics_steps(var('metrics_funnel_steps')) %}
     {% do check_metrics_texts('metrics_page_view_events', var('metrics_page_view_events')) %}
-    {% do check_metrics_texts('metrics_currencies', var('metrics_currencies')) %}
+    {% do check_metrics_currencies(var('metrics_currencies')) %}
     {% do check_metrics_split(var('metrics_split_by')) %}
     {% do check_metrics_columns(var('metrics_columns')) %}
 {% endmacro %}
@@ -44,12 +44,28 @@
     {% endfor %}
 {% endmacro %}
 
+{% macro check_metrics_currencies(currencies) %}
+    {% set expected = 'a list of currencies such as [EUR, USD], each once' %}
+    {% do check_metrics_list('metrics_currencies', currencies, expected) %}
+    {% set seen = [] %}
+    {% for currency in currencies %}
+        {% if currency is not string or not currency or '"' in currency or currency | lower in seen %}
+            {% do refuse_metrics_variable('metrics_currencies', expected, currency) %}
+        {% endif %}
+        {% do seen.append(currency | lower) %}
+    {% endfor %}
+{% endmacro %}
+
 {% macro check_metrics_split(columns) %}
     {% set accepted = ['session_date', 'channel', 'device_category', 'source', 'medium', 'campaign', 'platform'] %}
     {% set expected = 'a list of some of `' ~ accepted | join('`, `') ~ '`' %}
     {% do check_metrics_list('metrics_split_by', columns, expected) %}
-    {% for column in columns if column not in accepted %}
-        {% do refuse_metrics_variable('metrics_split_by', expected, column) %}
+    {% set seen = [] %}
+    {% for column in columns %}
+        {% if column not in accepted or column in seen %}
+            {% do refuse_metrics_variable('metrics_split_by', expected ~ ', each once', column) %}
+        {% endif %}
+        {% do seen.append(column) %}
     {% endfor %}
 {% endmacro %}
 

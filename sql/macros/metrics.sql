@@ -5,6 +5,19 @@
     '{{ text | string | replace("'", "''") }}'
 {%- endmacro %}
 
+{# Whether an event has one of `names`; never null. #}
+{% macro metrics_named(names) -%}
+    {%- if not names -%}
+        false
+    {%- else -%}
+        coalesce(event_name in (
+            {%- for name in names -%}
+            {{ metrics_literal(name) }}{{ ', ' if not loop.last }}
+            {%- endfor -%}
+        ), false)
+    {%- endif -%}
+{%- endmacro %}
+
 {# Whether an event fits one of `rules`; never null. A page alone means that it was viewed. #}
 {% macro metrics_fits(rules) -%}
     {%- if not rules -%}

@@ -37,11 +37,7 @@ viewed as (
         {%- if mapping.get('event_name') is none %}
         true as is_page_view
         {%- else %}
-        coalesce(event_name in (
-            {%- for name in var('metrics_page_view_events') -%}
-            {{ metrics_literal(name) }}{{ ', ' if not loop.last }}
-            {%- endfor -%}
-        ), false) as is_page_view
+        {{ metrics_named(var('metrics_page_view_events')) }} as is_page_view
         {%- endif %}
     from deduplicated
 )

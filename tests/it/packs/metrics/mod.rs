@@ -203,7 +203,7 @@ async fn wrong_variables_are_refused() {
             "at least 1; found `-1`",
         ),
         (json!({"metrics_split_by": ["day"]}), "`session_date`"),
-        (json!({"metrics_currencies": "EUR"}), "a list of texts"),
+        (json!({"metrics_currencies": "EUR"}), "a list of currencies"),
         (
             json!({"metrics_funnel_within": 1.5}),
             "`session` or a number of days",
