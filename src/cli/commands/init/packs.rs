@@ -253,8 +253,8 @@ impl<'a> Need<'a> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pack_brings_what_it_needs_and_nothing_else() {
+    /// Three packs: `b` reads a model of `a`.
+    fn small() -> Files {
         let mut files = Files::default();
         let project = "name: p\nvars:\n  # Of a.\n  a_table: data/a\n  b_model: one\n\
             \x20 shared: 1\n  other: 2\nmodels:\n  p:\n    a: {}\n    b: {}\n    c: {}\n";
@@ -287,6 +287,12 @@ mod tests {
         ] {
             files.put(path, text.to_owned());
         }
+        files
+    }
+
+    #[test]
+    fn a_pack_brings_what_it_needs_and_nothing_else() {
+        let files = small();
         assert_eq!(names(&files), ["a", "b", "c"]);
         let paths = |packs: &[&str]| {
             let packs: Vec<_> = packs.iter().map(|p| (*p).to_owned()).collect();
