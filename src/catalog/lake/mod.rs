@@ -9,6 +9,7 @@ mod convert;
 mod dotted;
 mod files;
 mod glob;
+mod groups;
 mod json;
 mod known;
 mod schema;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNode;
@@ -27,9 +27,9 @@ use url::Url;
 
 use super::Reading;
 use super::convert::{LakeAdapterFactory, read_column};
-use super::files::{Format, compression};
+use super::files::Format;
+use super::groups::{Group, as_text, grouped};
 use super::schema::LakeSchema;
-use super::types::common;
 use crate::store::Stores;
 
 /// What a [`FileTable`] is a reading of.
@@ -62,14 +62,6 @@ pub(crate) struct FileTable {
     schema: SchemaRef,
     folded: Arc<BTreeSet<String>>,
     rows: Option<u64>,
-}
-
-/// Files that are read alike: all Parquet files (each is adapted as it is opened), CSV files
-/// with one header, JSON files of one compression.
-#[derive(Debug, Clone)]
-struct Group {
-    schema: SchemaRef,
-    files: Vec<PartitionedFile>,
 }
 
 impl FileTable {
@@ -274,66 +266,6 @@ impl FileTable {
         }
         Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
     }
-}
-
-/// Files by header (CSV) and compression, in the order of the first of each.
-fn grouped(
-    format: Format,
-    files: Vec<PartitionedFile>,
-    schemas: &[SchemaRef],
-) -> Vec<Group> {
-    let mut keys: Vec<(Vec<String>, bool)> = Vec::new();
-    let mut groups: Vec<Group> = Vec::new();
-    for (file, schema) in files.into_iter().zip(schemas) {
-        let names = schema.fields().iter().map(|f| f.name().clone());
-        let names = (format == Format::Csv).then(|| names.collect());
-        let zipped = compression(&file.object_meta.location).is_compressed();
-        let key = (names.unwrap_or_default(), zipped);
-        if let Some(index) = keys.iter().position(|k| *k == key) {
-            let group = &mut groups[index];
-            group.schema = union(&group.schema, schema);
-            group.files.push(file);
-        } else {
-            keys.push(key);
-            groups.push(Group {
-                schema: Arc::clone(schema),
-                files: vec![file],
-            });
-        }
-    }
-    groups
-}
-
-/// The columns of both, by name, of types that hold both.
-fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<Field> = a.fields().iter().map(|f| f.as_ref().clone()).collect();
-    for field in b.fields() {
-        match fields.iter_mut().find(|f| f.name() == field.name()) {
-            Some(known) => {
-                let both = common(known.data_type(), field.data_type());
-                let both = both.unwrap_or_else(|| known.data_type().clone());
-                *known = Field::new(known.name(), both, true);
-            }
-            None => fields.push(field.as_ref().clone()),
-        }
-    }
-    Arc::new(Schema::new(fields))
-}
-
-/// The columns of a CSV or JSON file as text where the lake's type is not the one that was
-/// guessed: no digit gets lost on the way.
-fn as_text(file: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
-    let fields = file.fields().iter().map(|field| {
-        let known = lake.field_with_name(field.name());
-        let same = known.is_ok_and(|f| f.data_type() == field.data_type());
-        if same || field.data_type().is_nested() {
-            field.as_ref().clone()
-        } else {
-            let text = datafusion::arrow::datatypes::DataType::Utf8;
-            Field::new(field.name(), text, true)
-        }
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 impl FileTable {

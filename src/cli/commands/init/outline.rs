@@ -77,7 +77,10 @@ fn retain<'a>(
 
 fn write<'a>(entries: &[Entry<'a>], lines: &mut Vec<&'a str>) {
     for entry in entries {
-        lines.extend(&entry.lines);
+        let blank = |line: &&&str| line.trim().is_empty();
+        let after_head = lines.last().is_some_and(|line| line.ends_with(':'));
+        let skipped = entry.lines.iter().take_while(blank).count();
+        lines.extend(&entry.lines[if after_head { skipped } else { 0 }..]);
         write(&entry.below, lines);
     }
 }
@@ -110,6 +113,9 @@ models:
         });
         assert_eq!(kept, "name: p\n\nvars:\n  # one\n  a_x: 1\n");
         assert_eq!(only(text, &|_| true), text);
+        let apart = "vars:\n  a: 1\n\n  # two\n  b: 2\n";
+        let kept = only(apart, &|path| path != ["vars", "a"]);
+        assert_eq!(kept, "vars:\n  # two\n  b: 2\n");
         let list = "seeds:\n  - name: a\n    x: 1\n  - name: b\n    x: 2\n";
         let kept = only(list, &|path| path != ["seeds", "a"]);
         assert_eq!(kept, "seeds:\n  - name: b\n    x: 2\n");

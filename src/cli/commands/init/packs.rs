@@ -15,6 +15,11 @@ static REFS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\bref\(\s*(?:var\(\s*)?['"]([^'"]+)['"]"#).ok());
 static VARS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\bvar\(\s*['"]([^'"]+)['"]"#).ok());
+/// A model whose name is worked out, and the names that it may be.
+static WORKED_OUT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\bref\(\s*([A-Za-z_][A-Za-z0-9_]*)\s*\)").ok());
+static QUOTED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"['"]([A-Za-z_][A-Za-z0-9_]*)['"]"#).ok());
 static CALLS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\b([A-Za-z_][A-Za-z0-9_]*)\s*\(").ok());
 static MACROS: LazyLock<Option<Regex>> =
@@ -140,11 +145,15 @@ impl<'a> Need<'a> {
         captures(&REFS, text).map(default).collect()
     }
 
-    /// Keeps the tests that read only what is there.
+    /// Keeps the tests that read only what is there. Where one works out what it reads, that is
+    /// any model that it names.
     fn tests(&mut self) {
         let files = self.files;
         for (path, text) in files.texts("tests", "sql") {
-            let reads = self.read(text);
+            let mut reads = self.read(text);
+            if captures(&WORKED_OUT, text).next().is_some() {
+                reads.extend(captures(&QUOTED, text).map(str::to_owned));
+            }
             let there = reads.iter().all(|name| {
                 let pack = self.models.get(name.as_str());
                 pack.is_none_or(|pack| self.packs.contains(*pack))
@@ -253,8 +262,8 @@ impl<'a> Need<'a> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pack_brings_what_it_needs_and_nothing_else() {
+    /// Three packs: `b` reads a model of `a`.
+    fn small() -> Files {
         let mut files = Files::default();
         let project = "name: p\nvars:\n  # Of a.\n  a_table: data/a\n  b_model: one\n\
             \x20 shared: 1\n  other: 2\nmodels:\n  p:\n    a: {}\n    b: {}\n    c: {}\n";
@@ -281,12 +290,22 @@ mod tests {
             ),
             ("tests/both.sql", "{{ ref('one') }} {{ ref('two') }}"),
             ("tests/first.sql", "{{ ref('one') }}"),
+            (
+                "tests/loop.sql",
+                "{% for m in ['three', 'x'] %}{{ ref(m) }}{% endfor %}",
+            ),
             ("data/README.md", "| `a/` | x |\n| `c/` | x |\n"),
             ("data/a/1.csv", ""),
             ("data/c/1.csv", ""),
         ] {
             files.put(path, text.to_owned());
         }
+        files
+    }
+
+    #[test]
+    fn a_pack_brings_what_it_needs_and_nothing_else() {
+        let files = small();
         assert_eq!(names(&files), ["a", "b", "c"]);
         let paths = |packs: &[&str]| {
             let packs: Vec<_> = packs.iter().map(|p| (*p).to_owned()).collect();
@@ -312,7 +331,10 @@ mod tests {
         assert_eq!(along, ["a"]);
         assert!(project.contains("b_model: one"), "{project}");
         let (found, _, project) = paths(&["c"]);
-        assert_eq!(found, "dbt_project.yml models/c/three.sql profiles.yml");
+        assert_eq!(
+            found,
+            "dbt_project.yml models/c/three.sql profiles.yml tests/loop.sql"
+        );
         assert!(
             project.contains("other: 2") && !project.contains("shared"),
             "{project}"

@@ -1,6 +1,7 @@
 //! The columns of files, with values of their first rows.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
@@ -57,7 +58,7 @@ pub(super) async fn look(
         };
         let lake = event_lake(&context, stores, options).await?;
         let rows = context.read_table(lake)?;
-        let schema = rows.schema().inner().clone();
+        let schema = Arc::clone(rows.schema().inner());
         let batches = rows.limit(0, Some(ROWS))?.collect().await?;
         let columns = schema.fields().iter().enumerate().map(|(index, field)| {
             Ok(Column {
