@@ -120,6 +120,7 @@ pub fn traffic_source_with(rules: TrafficSourceRules) -> ScalarUDF {
 }
 
 /// The fingerprint of the rules if `function` is `traffic_source`.
+#[cfg(feature = "runner")]
 pub(crate) fn rules_of(function: &ScalarUDF) -> Option<String> {
     let function = function.inner().downcast_ref::<TrafficSource>()?;
     Some(function.fingerprint().to_owned())

@@ -9,7 +9,7 @@ use super::super::text::TextColumn;
 
 /// The texts of `array`, each once, and for each row its place among them; null for null.
 /// Of a dictionary, only the values that a row has.
-pub(super) fn distinct<'a>(array: &'a ArrayRef) -> Result<(Vec<&'a str>, UInt32Array)> {
+pub(super) fn distinct(array: &ArrayRef) -> Result<(Vec<&str>, UInt32Array)> {
     let mut texts = Texts::default();
     let Some(dictionary) = array.as_any_dictionary_opt() else {
         let column = TextColumn::try_new(array)?;
