@@ -291,6 +291,7 @@ mod tests {
                 "seeds:\n  - name: colours\n  - name: sizes\n",
             ),
             ("tests/both.sql", "{{ ref('one') }} {{ ref('two') }}"),
+            ("tests/seed.sql", "{{ ref('sizes') }}"),
             ("tests/first.sql", "{{ ref('one') }}"),
             (
                 "tests/loop.sql",
