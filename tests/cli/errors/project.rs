@@ -135,6 +135,23 @@ fn an_unknown_key_of_a_property_file() {
 }
 
 #[test]
+fn an_unknown_key_of_the_configuration_of_a_source() {
+    let project = Project::small().with(
+        "models/schema.yml",
+        "version: 2\n\
+         sources:\n\
+         \x20 - name: raw\n\
+         \x20   tables:\n\
+         \x20     - name: events\n\
+         \x20       config: {external_location: data/events.csv, flaten: true}\n",
+    );
+    let printed = project.run(&["ls"]);
+    assert!(printed.starts_with("exit: 2"), "{printed}");
+    assert!(printed.contains("unknown key `flaten`"), "{printed}");
+    assert!(printed.contains("did you mean `flatten`?"), "{printed}");
+}
+
+#[test]
 fn an_unknown_key_of_a_source() {
     let project = Project::small()
         .with("models/schema.yml", "sources:\n  - name: raw\n    table:\n      - name: events\n        config:\n          external_location: data/events.csv\n");

@@ -156,7 +156,9 @@ impl<'a> Need<'a> {
             }
             let there = reads.iter().all(|name| {
                 let pack = self.models.get(name.as_str());
+                let seed = self.seeds.get(name.as_str());
                 pack.is_none_or(|pack| self.packs.contains(*pack))
+                    && seed.is_none_or(|seed| self.kept.contains(*seed))
             });
             if there {
                 self.keep(path);
@@ -289,6 +291,7 @@ mod tests {
                 "seeds:\n  - name: colours\n  - name: sizes\n",
             ),
             ("tests/both.sql", "{{ ref('one') }} {{ ref('two') }}"),
+            ("tests/seed.sql", "{{ ref('sizes') }}"),
             ("tests/first.sql", "{{ ref('one') }}"),
             (
                 "tests/loop.sql",
