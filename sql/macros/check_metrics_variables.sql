@@ -3,7 +3,9 @@
     {% for name in ['metrics_engaged_seconds', 'metrics_engaged_page_views', 'metrics_path_steps'] %}
         {% do check_metrics_number(name, var(name)) %}
     {% endfor %}
-    {% do check_metrics_number('metrics_inactivity_cutoff', metrics_cutoff()) %}
+    {% if var('metrics_inactivity_cutoff') is not none %}
+        {% do check_metrics_number('metrics_inactivity_cutoff', metrics_cutoff()) %}
+    {% endif %}
     {% if var('metrics_boundary') not in ['at_least', 'more_than'] %}
         {% do refuse_metrics_variable('metrics_boundary', '`at_least` or `more_than`', var('metrics_boundary')) %}
     {% endif %}
