@@ -53,7 +53,7 @@ async fn run(links: u64, megabytes: Option<usize>) -> Result<(), Box<dyn Error>>
     let (started, cpu) = (Instant::now(), cpu_seconds()?);
     let plan = context.sql(&sql).await?.create_physical_plan().await?;
     collect(Arc::clone(&plan), context.task_ctx()).await?;
-    let limit = megabytes.map_or("no limit".to_owned(), |m| format!("{m} MB"));
+    let limit = megabytes.map_or_else(|| "no limit".to_owned(), |m| format!("{m} MB"));
     println!(
         "{links} links, {limit}: {:.1} s CPU, {:.1} s, {} MB written to disk",
         cpu_seconds()? - cpu,

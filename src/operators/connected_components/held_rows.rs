@@ -1,5 +1,7 @@
 //! The rows of the input, until their labels are known.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -51,7 +53,7 @@ impl HeldRows {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => {
-                let mut writer = self.disk.writer(self.schema.clone())?;
+                let mut writer = self.disk.writer(Arc::clone(&self.schema))?;
                 for batch in self.batches.drain(..) {
                     writer.write(&batch)?;
                 }
