@@ -63,9 +63,9 @@ pub(super) fn without_www(host: &str) -> &str {
 pub(super) fn keys(host: &str) -> Vec<String> {
     let mut keys = vec![host.to_owned()];
     keys.extend(parents(host));
-    let suffix = psl::suffix_str(host).filter(|suffix| suffix.len() < host.len());
-    if let Some(suffix) = suffix {
-        let any = format!("{}*", &host[..host.len() - suffix.len()]);
+    let before = psl::suffix_str(host).and_then(|suffix| host.strip_suffix(suffix));
+    if let Some(before) = before.filter(|before| !before.is_empty()) {
+        let any = format!("{before}*");
         keys.extend(parents(&any));
         keys.push(any);
     }
@@ -153,6 +153,8 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(found, expected);
         assert_eq!(keys("com"), ["com"]);
+        // a dot at the end is no part of the suffix that the list gives
+        assert_eq!(keys("a.中国."), ["a.中国.", "*.中国.", "*."]);
     }
 
     #[test]

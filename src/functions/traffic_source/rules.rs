@@ -175,3 +175,92 @@ fn fingerprint(csv: &str) -> String {
     let hash = Md5::digest(csv.as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::prelude::*;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::visit::Given;
+    use super::*;
+
+    /// The first rule that holds, tried one after the other.
+    fn one_by_one<'a>(
+        rules: &'a TrafficSourceRules,
+        visit: &Visit<'_>,
+    ) -> Option<&'a str> {
+        let keys = visit
+            .referrer
+            .as_deref()
+            .map(host::keys)
+            .unwrap_or_default();
+        let holds = |rule: &&Rule| {
+            let named = match &rule.referrer {
+                Referrer::Hosts(hosts) => hosts.iter().any(|host| keys.contains(host)),
+                _ => true,
+            };
+            named && rule.holds(visit)
+        };
+        rules.rules.iter().find(holds).map(|rule| rule.id.as_str())
+    }
+
+    #[test]
+    fn the_index_finds_what_a_loop_finds() {
+        const PATTERNS: [&str; 6] = ["", "", "*", "a*", "b|c", "*p*"];
+        const VALUES: [&str; 6] = ["", "a", "b", "cpc", "paid", "A"];
+        const HOSTS: [&str; 9] = [
+            "",
+            "*",
+            "{own_domain}",
+            "x.example",
+            "*.x.example",
+            "x.*",
+            "y.co.uk|*.y.*",
+            "*.example",
+            "x.example|y.*",
+        ];
+        const REFERRERS: [&str; 7] = [
+            "",
+            "https://x.example/",
+            "https://a.x.example/",
+            "https://www.y.co.uk/",
+            "https://a.b.y.co.uk",
+            "https://x.de/?q",
+            "none",
+        ];
+        for seed in 0..200 {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut one = |of: &[&'static str]| of[random.random_range(0..of.len())];
+            let mut csv =
+                "id,parameter,utm_source,utm_medium,referrer,source,medium,confidence\n"
+                    .to_owned();
+            for id in 0..12 {
+                let patterns =
+                    [&PATTERNS[..], &PATTERNS, &PATTERNS, &HOSTS].map(&mut one);
+                csv += &format!("r{id},{},s,m,low\n", patterns.join(","));
+            }
+            let rules = TrafficSourceRules::parse(&csv).unwrap();
+            for _ in 0..60 {
+                let url = format!(
+                    "https://www.x.example/?{}=1&b={}",
+                    one(&VALUES),
+                    one(&VALUES)
+                );
+                let given = Given {
+                    url: Some(&url),
+                    referrer: Some(one(&REFERRERS)),
+                    utm_source: Some(one(&VALUES)),
+                    utm_medium: Some(one(&VALUES)),
+                    utm_campaign: None,
+                };
+                let visit = Visit::new(given, &[]);
+                let found = rules.find(&visit).map(|rule| rule.id.as_str());
+                assert_eq!(
+                    found,
+                    one_by_one(&rules, &visit),
+                    "seed {seed}: {given:?}\n{csv}"
+                );
+            }
+        }
+    }
+}
