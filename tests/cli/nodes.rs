@@ -298,8 +298,8 @@ fn a_new_project_builds() {
     exit: 0
     --- stdout
     page_views
-    page_views__rejected
     page_views__sessionized
+    page_views__rejected
     sessions__initial
     user_stitching
     sessions__stitched
