@@ -45,6 +45,43 @@ fn run_test_seed() {
 }
 
 #[test]
+fn a_test_waits_for_a_table_that_was_not_selected() {
+    let properties = "version: 2\nmodels:\n  - name: first\n    columns:\n      - name: id\n        \
+        data_tests:\n          - relationships: {to: ref('second'), field: id}\n";
+    let project = Project::empty()
+        .with(
+            "dbt_project.yml",
+            "name: shop\nversion: '1.0'\nprofile: shop\n",
+        )
+        .with(
+            "models/first.sql",
+            "{{ config(materialized='table') }} select 1 as id",
+        )
+        .with(
+            "models/second.sql",
+            "{{ config(materialized='table') }} select 1 as id",
+        )
+        .with("models/_models.yml", properties);
+    let at = ["--location", "tables"];
+    let built = project.run(&[&["build", "-s", "first"][..], &at].concat());
+    assert!(built.starts_with("exit: 0"), "{built}");
+    assert!(built.contains("`second` has not been built yet"), "{built}");
+    assert!(
+        built.contains("PASS=1 WARN=0 ERROR=0 SKIP=1 TOTAL=2"),
+        "{built}"
+    );
+    let built = project.run(&[&["build"][..], &at].concat());
+    assert!(
+        built.contains("PASS=3 WARN=0 ERROR=0 SKIP=0 TOTAL=3"),
+        "{built}"
+    );
+    // nothing is there: that is an error, not a wait
+    let tested = project.run(&["test", "--location", "elsewhere"]);
+    assert!(tested.starts_with("exit: 1"), "{tested}");
+    assert!(tested.contains("ERROR=1"), "{tested}");
+}
+
+#[test]
 fn quiet_is_quiet_unless_something_fails() {
     let project = Project::small();
     assert_output!(project.run(&["build", "--quiet"]), @r#"

@@ -50,9 +50,10 @@ pub fn start_line(node: &Node, index: usize, total: usize) -> String {
 pub fn result_line(result: &NodeResult, index: usize, total: usize) -> String {
     let seconds = format!("{:.2}s", result.duration.as_secs_f64());
     let numbers = match (result.status, result.rows) {
-        (Status::Skipped, _) => match &result.skipped_by {
-            Some(by) => format!("because of {by}"),
-            None => "not started".to_owned(),
+        (Status::Skipped, _) => match (&result.skipped_by, &result.message) {
+            (Some(by), _) => format!("because of {by}"),
+            (None, Some(message)) => message.clone(),
+            (None, None) => "not started".to_owned(),
         },
         (Status::Success, Some(rows)) => match result.bytes {
             Some(size) => format!("{} rows, {} in {seconds}", grouped(rows), bytes(size)),

@@ -69,7 +69,7 @@ impl Runner {
         let ended = match &node.kind {
             NodeKind::Model | NodeKind::Seed(_) => Box::pin(self.build(node, gate)).await,
             NodeKind::DataTest { .. } | NodeKind::SingularTest => {
-                data_test::run(&self.engine, node).await
+                data_test::run_or_skip(&self.engine, &self.dag, node).await
             }
             NodeKind::UnitTest { test, model, .. } => {
                 Box::pin(unit_test::run(&self.engine, &self.dag, node, test, model)).await
