@@ -177,13 +177,13 @@ async fn labels_are_those_of_a_walk() {
 #[tokio::test]
 async fn labels_are_the_same_without_memory() {
     let mut on_disk = 0;
-    for seed in 100..102 {
+    for seed in [100, 103] {
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
-        let rows = draws.random_range(40_000..60_000);
+        let rows = draws.random_range(80_000..100_000);
         let links = links(&mut draws, rows);
         let expected = walked(&links);
         // enough for all links, for some, and for a sort at a time
-        for memory in [12 << 20, 4 << 20, 2_500 << 10] {
+        for memory in [4 << 20, 3 << 20, 2_500 << 10] {
             let context = context(&links, 256, Some(memory), true);
             let (labels, spilled) = found(&context).await;
             assert!(labels == expected, "seed {seed}, {memory} bytes");
