@@ -11,15 +11,16 @@
     {% do check_segment_choice('stitching', ['one_hop', 'graph']) %}
     {% do check_segment_pass_through(var('segment_pass_through_columns')) %}
     {% do check_segment_identity(
-        var('segment_identity_columns'), var('segment_identity_max_users')) %}
+        var('segment_identity_columns'),
+        {'segment_identity_max_users': var('segment_identity_max_users'),
+         'segment_identity_max_visitors': var('segment_identity_max_visitors')}) %}
 {% endmacro %}
 
-{% macro check_segment_identity(columns, users) %}
-    {% if users is not integer or users is boolean or users < 1 %}
+{% macro check_segment_identity(columns, limits) %}
+    {% for name, limit in limits.items() if limit is not integer or limit is boolean or limit < 1 %}
         {% do exceptions.raise_compiler_error(
-            'variable `segment_identity_max_users` must be a whole number, at least 1; found `'
-            ~ users ~ '`') %}
-    {% endif %}
+            'variable `' ~ name ~ '` must be a whole number, at least 1; found `' ~ limit ~ '`') %}
+    {% endfor %}
     {% if columns is string or columns is mapping or columns is not iterable %}
         {% do exceptions.raise_compiler_error(
             'variable `segment_identity_columns` must be a list of column names; found `'

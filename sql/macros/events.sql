@@ -23,8 +23,8 @@
     {% do return(['messageId', 'type', 'event', 'userId', 'anonymousId', 'timestamp']) %}
 {% endmacro %}
 
-{# All other fields of the input, and the names they get: `source_` goes before one that a
-   model uses itself. #}
+{# All other fields of the input, and the names they get: what no column of a table may be
+   called by becomes `_`, and `source_` goes before a name that is taken. #}
 {% macro events_further_fields() %}
     {% set taken = [
         'event_id', 'resolved_user', 'user_id', 'anonymous_id', 'tstamp', 'reason',
@@ -34,15 +34,34 @@
     {% set further = [] %}
     {% for column in adapter.get_columns_in_relation(source('events', 'raw_events')) %}
         {% if column.name not in events_known_fields() %}
-            {% do further.append([
-                column.quoted, ('source_' if column.name in taken else '') ~ column.name]) %}
+            {% set chosen = namespace(name=events_plain_name(column.name)) %}
+            {% for _ in range(taken | length) if chosen.name | lower in taken %}
+                {% set chosen.name = 'source_' ~ chosen.name %}
+            {% endfor %}
+            {% do taken.append(chosen.name | lower) %}
+            {% do further.append([column.quoted, chosen.name]) %}
         {% endif %}
     {% endfor %}
     {% do return(further) %}
 {% endmacro %}
 
+{# A name without the letters that Delta Lake refuses, and without quotes. #}
+{% macro events_plain_name(name) %}
+    {% set plain = namespace(name=name or 'unnamed') %}
+    {% for letter in [' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=', '"'] %}
+        {% set plain.name = plain.name | replace(letter, '_') %}
+    {% endfor %}
+    {% do return(plain.name) %}
+{% endmacro %}
+
+{# The user of an event, else its visitor; trackers send '' for none. #}
+{% macro events_resolved_user() -%}
+    coalesce(nullif("userId", ''), nullif("anonymousId", ''))
+{%- endmacro %}
+
 {# An event without `messageId` is known by all that it holds: `name=value` of each field that
-   is not null, by name, so that a field that other events have changes no id. #}
+   is not null, by name, so that a field that other events have changes no id. A line break
+   within a value is followed by a blank, so that it begins no field. #}
 {% macro events_fingerprint() -%}
     surrogate_key(concat_ws(
         chr(10)
@@ -54,7 +73,7 @@
             {%- do quoted.append(field) %}
         {%- endfor %}
         {%- for field in quoted | sort(case_sensitive=true) %},
-        '{{ field | replace("'", "''") }}=' || cast({{ field }} as varchar)
+        '{{ field | replace("'", "''") }}=' || replace(cast({{ field }} as varchar), chr(10), chr(10) || ' ')
         {%- endfor %}
     ))
 {%- endmacro %}

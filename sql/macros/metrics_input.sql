@@ -100,15 +100,19 @@
     {%- endif -%}
 {% endmacro %}
 
-{# Several columns: an id is a hash of them all, null if one is; of others the first not null. #}
+{# Several columns: an id is a hash of them all with their lengths (`a`, `b-c` is not `a-b`, `c`),
+   null if one is; of others the first not null. #}
 {% macro metrics_columns_as_one(name, columns) %}
     {%- set quoted = [] -%}
+    {%- set parts = [] -%}
     {%- for column in columns -%}
         {%- do quoted.append(adapter.quote(column)) -%}
+        {%- do parts.append(
+            "character_length(cast(" ~ adapter.quote(column) ~ " as varchar)), " ~ adapter.quote(column)) -%}
     {%- endfor -%}
     {%- if name in ['event_id', 'visitor_id', 'session_id'] -%}
         case when {{ quoted | join(' is not null and ') }} is not null
-            then surrogate_key({{ quoted | join(', ') }}) end
+            then surrogate_key({{ parts | join(', ') }}) end
     {%- else -%}
         coalesce({{ quoted | join(', ') }})
     {%- endif -%}

@@ -7,6 +7,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 
 use crate::config::SessionizeOptions;
@@ -28,14 +29,11 @@ impl PhysicalOptimizerRule for UseConnectedComponents {
         }
         plan.transform_up(|node| {
             let window = node.downcast_ref::<WindowAggExec>();
-            Ok(
-                match window.and_then(ConnectedComponentsExec::in_place_of) {
-                    Some(exec) => {
-                        Transformed::yes(Arc::new(exec) as Arc<dyn ExecutionPlan>)
-                    }
-                    None => Transformed::no(node),
-                },
-            )
+            let exec = window.and_then(ConnectedComponentsExec::in_place_of);
+            Ok(match exec {
+                Some(exec) => Transformed::yes(in_order(&node, Arc::new(exec))),
+                None => Transformed::no(node),
+            })
         })
         .data()
     }
@@ -46,5 +44,17 @@ impl PhysicalOptimizerRule for UseConnectedComponents {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// The rows of `exec` in the order that those of `window` had: a sort above it may have been
+/// left out for its sake.
+fn in_order(
+    window: &Arc<dyn ExecutionPlan>,
+    exec: Arc<dyn ExecutionPlan>,
+) -> Arc<dyn ExecutionPlan> {
+    match window.properties().output_ordering() {
+        Some(order) => Arc::new(SortExec::new(order.clone(), exec)),
+        None => exec,
     }
 }

@@ -126,6 +126,7 @@ async fn people_worked_out_by_hand() {
         "segment_pass_through_columns": ["email"],
         "segment_identity_columns": ["email"],
         "segment_identity_max_users": 2,
+        "segment_identity_max_visitors": 3,
     });
     let build = Build::new(fixture("identity/pages.csv")).vars(&vars);
     let built = build.with_tests().run().await;

@@ -13,4 +13,4 @@ select
         else 'userId and anonymousId are null'
     end as reason
 from {{ source('events', 'raw_events') }}
-where "timestamp" is null or coalesce("userId", "anonymousId") is null
+where "timestamp" is null or {{ events_resolved_user() }} is null

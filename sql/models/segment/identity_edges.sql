@@ -12,9 +12,9 @@ with pairs as (
     {%- for pair in segment_identity_pairs() %}
     select
         '{{ pair.left }}' as left_type,
-        cast("{{ pair.left }}" as varchar) as left_id,
+        nullif(cast("{{ pair.left }}" as varchar), '') as left_id,
         '{{ pair.right }}' as right_type,
-        cast("{{ pair.right }}" as varchar) as right_id,
+        nullif(cast("{{ pair.right }}" as varchar), '') as right_id,
         tstamp
     from {{ ref('page_views__sessionized') }}
     {%- if not loop.last %}

@@ -16,7 +16,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::files::{Format, Listing};
+use super::files::Listing;
 use super::schema::Declared;
 use crate::store::Stores;
 
@@ -39,7 +39,7 @@ pub(crate) struct KnownLake {
 }
 
 fn worth(listing: &Listing) -> bool {
-    listing.format == Format::Json || listing.files.len() >= WORTH
+    listing.files.len() >= WORTH
 }
 
 fn state(file: &ObjectMeta) -> State {
@@ -183,6 +183,7 @@ pub(super) fn key(location: &Url, declared: &[Declared], flatten: bool) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::Format;
     use super::*;
 
     fn listing(count: usize, size: u64) -> Listing {

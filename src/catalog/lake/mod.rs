@@ -107,18 +107,22 @@ async fn open(
     };
     let key = known::key(&location, &declared, options.flatten);
     let known = match listing.format {
-        Format::Parquet | Format::Json => memory.recall(&key, &listing).await,
-        Format::Csv => None,
+        Format::Parquet => memory.recall(&key, &listing).await,
+        // their rows are read by the types of their own file, which is not remembered
+        Format::Csv | Format::Json => None,
     };
     let schemas = schemas(context, &store, &reading, &listing, known.as_deref()).await?;
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let names = shown(&location, &listing.files);
     let mut lake = schema::lake(&declared, &names, &schemas, fields, values)?;
+    if listing.format == Format::Json {
+        lake = lake.without_null_types();
+    }
     if let Some(known) = known {
         let folded = known.folded.union(&lake.folded);
         lake.folded = Arc::new(folded.cloned().collect());
     }
-    if listing.format != Format::Csv {
+    if listing.format == Format::Parquet {
         let columns = &lake.files.fields()[..lake.found];
         if let Some(found) = KnownLake::of(columns, &lake.folded, &listing) {
             memory.keep(&key, found).await;

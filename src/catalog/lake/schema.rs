@@ -31,6 +31,21 @@ pub(super) struct LakeSchema {
     pub(super) folded: Arc<BTreeSet<String>>,
 }
 
+impl LakeSchema {
+    /// The same, with text for columns that have no value anywhere.
+    pub(super) fn without_null_types(mut self) -> Self {
+        let fields = self.files.fields().iter().map(|field| {
+            let field = field.as_ref().clone();
+            match field.data_type() {
+                DataType::Null => field.with_data_type(DataType::Utf8),
+                _ => field,
+            }
+        });
+        self.files = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self
+    }
+}
+
 /// A column of the files and the file it was first seen in.
 struct Found {
     data_type: DataType,
@@ -75,7 +90,7 @@ pub(super) fn lake(
     let mut fields: Vec<Field> = order
         .iter()
         .filter_map(|name| found.get(name).map(|f| (name, f)))
-        .map(|(name, f)| Field::new(name, typed(&f.data_type), true))
+        .map(|(name, f)| Field::new(name, f.data_type.clone(), true))
         .collect();
     for column in wanted.iter().filter(|d| !found.contains_key(&d.name)) {
         fields.push(absent(column, files, schemas)?);
@@ -89,14 +104,6 @@ pub(super) fn lake(
         values,
         folded: Arc::new(folded),
     })
-}
-
-/// A column without a value anywhere has to have some type: text.
-fn typed(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Null => DataType::Utf8,
-        other => other.clone(),
-    }
 }
 
 /// A file's columns under the lake's names: a declared name also finds the one column that

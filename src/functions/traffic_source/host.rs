@@ -37,6 +37,9 @@ fn is_scheme(text: &str) -> bool {
     text.bytes().all(is_of_scheme)
 }
 
+/// The longest name that a host can have.
+const LONGEST: usize = 253;
+
 fn parsed(authority: &str) -> Option<String> {
     let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let host = match authority.rsplit_once(':') {
@@ -47,6 +50,7 @@ fn parsed(authority: &str) -> Option<String> {
         Host::Domain(name) => {
             let name = name.strip_suffix('.').unwrap_or(&name);
             let is_host = name.split('.').all(|label| !label.is_empty());
+            let is_host = is_host && name.len() <= LONGEST;
             is_host.then(|| without_www(name).to_owned())
         }
         address => Some(address.to_string()),
@@ -62,6 +66,9 @@ pub(super) fn without_www(host: &str) -> &str {
 /// either with `*` for its public suffix.
 pub(super) fn keys(host: &str) -> Vec<String> {
     let mut keys = vec![host.to_owned()];
+    if host.len() > LONGEST {
+        return keys;
+    }
     keys.extend(parents(host));
     let before = psl::suffix_str(host).and_then(|suffix| host.strip_suffix(suffix));
     if let Some(before) = before.filter(|before| !before.is_empty()) {

@@ -82,8 +82,9 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             ),
             (
                 "fbclid_alone",
-                "The medium of a visit whose only trace is an fbclid, which links in ads \
-                 and in posts have: the literal 'social' or 'paid'. Default 'social'.",
+                "The medium of a visit with an fbclid, which links in ads and in posts have, \
+                 if no paid medium and no source of Meta decides: the literal 'social' or \
+                 'paid'. Default 'social'.",
             ),
         ],
         "SELECT t['source'] AS source, t['medium'] AS medium, t['channel'] AS channel, \

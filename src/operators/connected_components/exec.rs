@@ -194,7 +194,11 @@ impl Work {
     async fn run(self, mut input: SendableRecordBatchStream) -> Result<Rows> {
         let context = self.disk.context();
         let pool = context.memory_pool();
-        let charged = |what| MemoryConsumer::new(what).register(pool);
+        let charged = |what| {
+            MemoryConsumer::new(what)
+                .with_can_spill(true)
+                .register(pool)
+        };
         let mut held = HeldRows::new(
             self.disk.clone(),
             Arc::clone(&self.input),

@@ -13,6 +13,8 @@ use serde::de::IgnoredAny;
 
 /// A record longer than this is taken for a file that is broken.
 const LONGEST: usize = 64 << 20;
+/// Objects and lists within one another, at most; as `serde_json` reads them.
+const DEEPEST: u32 = 128;
 
 /// A JSON object as it is written, and the line (from 1) that it begins on.
 #[derive(Debug, Clone, Copy)]
@@ -237,6 +239,11 @@ impl Records {
             let cause = cause.split(" at line ").next().unwrap_or_default();
             return self.broken(line, cause);
         }
+        if depth(text) > DEEPEST {
+            let cause =
+                format!("more than {DEEPEST} objects and lists within one another");
+            return self.broken(record.line, &cause);
+        }
         if text.first() != Some(&b'{') {
             let found: String = String::from_utf8_lossy(text).chars().take(40).collect();
             let cause = format!("expected a JSON object, found `{found}`");
@@ -252,6 +259,26 @@ impl Records {
             self.file
         )
     }
+}
+
+/// How many objects and lists stand within one another.
+fn depth(text: &[u8]) -> u32 {
+    let (mut depth, mut deepest) = (0, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]
@@ -307,6 +334,20 @@ mod tests {
                 ("{\"c\":\n2}", 4),
             ],
         );
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused() {
+        let nested = |depth| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!("{{}}\n{{\"a\":{open}{close}}}")
+        };
+        assert_eq!(cut(nested(127).as_bytes(), 64).unwrap().len(), 2);
+        let error = cut(nested(128).as_bytes(), 64).unwrap_err();
+        assert!(error.contains("line 2 of the file `f`"), "{error}");
+        assert!(error.contains("more than 128"), "{error}");
+        assert!(cut(nested(20_000).as_bytes(), 64).is_err());
+        assert_eq!(depth(br#"{"a": "[[[\"[[", "b": [{}]}"#), 3);
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl<'a> Need<'a> {
             if let Some(file) = self.macros.get(name).copied() {
                 self.keep(file);
             }
+            // a function's rules are the seed that is named after it
+            let rules = format!("{name}_rules");
+            if let Some(seed) = self.seeds.get(rules.as_str()).copied() {
+                self.keep(seed);
+            }
         }
         for name in self.read(text) {
             if let Some(pack) = self.models.get(name.as_str()).copied() {

@@ -8,7 +8,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use datafusion_sessionize::{EventLakeOptions, Stores, event_lake};
@@ -49,7 +49,9 @@ pub(super) async fn look(
     stores: &Stores,
 ) -> Result<Vec<Column>> {
     let read = async {
-        let context = SessionContext::new();
+        // one after the other: the first rows are the same each time
+        let config = SessionConfig::new().with_target_partitions(1);
+        let context = SessionContext::new_with_config(config);
         let options = EventLakeOptions {
             location: location.to_owned(),
             base: base.to_owned(),

@@ -266,7 +266,9 @@ fn fingerprint(columns: &[Column]) -> String {
         .iter()
         .map(|column| {
             let name = column.name.replace('\'', "''");
-            format!("'{name}=' || cast({} as varchar)", quoted(&column.name))
+            let value = format!("cast({} as varchar)", quoted(&column.name));
+            // a line break within a value begins no field
+            format!("'{name}=' || replace({value}, chr(10), chr(10) || ' ')")
         })
         .collect();
     let parts = parts.join(",\n        ");
