@@ -126,6 +126,25 @@ async fn a_field_that_comes_later_gives_what_a_full_refresh_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_in_another_case_and_mixed_types_are_read_alike_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.ndjson");
+    let text = "{\"userid\":\"ada\",\"TIMESTAMP\":\"2024-05-01T12:00:00Z\",\"n\":1}\n\
+        {\"userid\":7,\"TIMESTAMP\":\"2024-05-01T12:10:00Z\",\"n\":\"x\"}\n";
+    fs::write(&file, text).unwrap();
+    let tables = tempfile::tempdir().unwrap();
+    let build = || Build::of("events", VARIABLE, &file).within(tables.path());
+    for built in [build().run().await, build().run().await] {
+        let rejected = built.read("events__rejected").await;
+        assert_eq!(rejected.len(), 0);
+        let users = built.read("resolved_events").await.column("resolved_user");
+        let mut users: Vec<_> = users.into_iter().flatten().collect();
+        users.sort();
+        assert_eq!(users, ["7", "ada"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_event_at_all_gives_empty_tables() {
     let lake = tempfile::tempdir().unwrap();
     let nobody = "{\"timestamp\": null}";
