@@ -35,8 +35,10 @@
     {% for column in adapter.get_columns_in_relation(source('events', 'raw_events')) %}
         {% if column.name not in events_known_fields() %}
             {% set chosen = namespace(name=events_plain_name(column.name)) %}
-            {% for _ in range(taken | length) if chosen.name | lower in taken %}
-                {% set chosen.name = 'source_' ~ chosen.name %}
+            {% for _ in range(9) %}
+                {% if chosen.name | lower in taken %}
+                    {% set chosen.name = 'source_' ~ chosen.name %}
+                {% endif %}
             {% endfor %}
             {% do taken.append(chosen.name | lower) %}
             {% do further.append([column.quoted, chosen.name]) %}
