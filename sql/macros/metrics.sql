@@ -59,13 +59,3 @@
         {{- 'partition by ' ~ common | join(', ') if common -}}
     ), 0)
 {%- endmacro %}
-
-{# What the first event of a session has in `column`, a null included. #}
-{% macro metrics_first(column) -%}
-    first_value({{ column }} order by tstamp, event_id)
-{%- endmacro %}
-
-{# What the last event of a session has in `column`, a null included. #}
-{% macro metrics_last(column) -%}
-    last_value({{ column }} order by tstamp, event_id)
-{%- endmacro %}

@@ -13,5 +13,5 @@
 
 {# The calendar day of a time in a named zone. #}
 {% macro local_day(tstamp, time_zone) -%}
-    cast({{ tstamp }} at time zone '{{ time_zone }}' as date)
+    cast({{ tstamp }} at time zone '{{ time_zone | string | replace("'", "''") }}' as date)
 {%- endmacro %}

@@ -11,10 +11,10 @@ select
     min(tstamp) as session_start_tstamp,
     max(tstamp) as session_end_tstamp,
     count(*) as events,
-    first_value("type" order by tstamp, event_id) as first_type,
-    first_value("event" order by tstamp, event_id) as first_event,
-    last_value("type" order by tstamp, event_id) as last_type,
-    last_value("event" order by tstamp, event_id) as last_event,
+    {{ on_first_event('"type"') }} as first_type,
+    {{ on_first_event('"event"') }} as first_event,
+    {{ on_last_event('"type"') }} as last_type,
+    {{ on_last_event('"event"') }} as last_event,
     (
         arrow_cast(max(tstamp), 'Int64') - arrow_cast(min(tstamp), 'Int64')
     ) / 1000000.0 as duration_in_s

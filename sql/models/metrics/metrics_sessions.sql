@@ -10,10 +10,7 @@ with newest as (
 judged as (
     select
         sessions.*,
-        cast(
-            session_start_tstamp at time zone {{ metrics_literal(var('metrics_time_zone')) }}
-            as date
-        ) as session_date,
+        {{ local_day('session_start_tstamp', var('metrics_time_zone')) }} as session_date,
         newest_tstamp < session_end_tstamp + arrow_cast(gap_in_s, 'Duration(Second)')
             as is_open,
         conversions > 0 as is_converted,

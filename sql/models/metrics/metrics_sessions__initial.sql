@@ -7,16 +7,16 @@ with grouped as (
         min(tstamp) as session_start_tstamp,
         max(tstamp) as session_end_tstamp,
         arrow_cast(max(tstamp) - min(tstamp), 'Int64') / 1000 as duration_in_ms,
-        {{ metrics_last('gap_in_s') }} as gap_in_s,
+        {{ on_last_event('gap_in_s') }} as gap_in_s,
         count(*) as events,
         {%- for name in ['page_view', 'conversion', 'impression', 'click'] %}
         count(*) filter (where is_{{ name }}) as {{ name }}s,
         {%- endfor %}
-        {{ metrics_first('page') }} filter (where is_page_view) as entry_page,
-        {{ metrics_last('page') }} filter (where is_page_view) as exit_page,
+        {{ on_first_event('page') }} filter (where is_page_view) as entry_page,
+        {{ on_last_event('page') }} filter (where is_page_view) as exit_page,
         {%- for column in ['platform', 'url', 'referrer', 'utm_source', 'utm_medium',
                            'utm_campaign', 'user_agent', 'channel', 'device_category'] %}
-        {{ metrics_first(column) }} as first_{{ column }}{{ ',' if not loop.last }}
+        {{ on_first_event(column) }} as first_{{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('metrics_events__sessionized') }}
     group by session_id
