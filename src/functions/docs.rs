@@ -3,7 +3,7 @@
 use datafusion::logical_expr::{DocSection, Documentation};
 
 use super::arguments::ARGUMENTS;
-use super::window::Kind;
+use super::session::Kind;
 
 const WINDOW: DocSection = DocSection {
     include: true,

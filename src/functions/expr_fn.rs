@@ -71,12 +71,12 @@ pub fn url_parameter(url: Expr, name: Expr) -> Expr {
 /// The id of the time bucket that an event falls into; `width` is 30 minutes if `None`.
 pub fn session_bucket_id(key: Expr, t: Expr, width: Option<Expr>) -> Expr {
     let given = [key, t].into_iter().chain(width);
-    super::SCALAR[5].call(given.collect())
+    super::SCALAR[6].call(given.collect())
 }
 
 /// The registrable domain of a host.
 pub fn registrable_domain(host: Expr) -> Expr {
-    super::SCALAR[6].call(vec![host])
+    super::SCALAR[5].call(vec![host])
 }
 
 /// What a user agent string says of device, system and browser.

@@ -5,30 +5,15 @@ pub mod expr_fn;
 mod arguments;
 mod connected_component;
 mod docs;
-mod evaluator;
-mod is_session_start;
 mod named_arguments;
-mod output;
-mod physical;
-mod registrable_domain;
 mod scalar;
+mod session;
 mod session_bucket_id;
-mod session_end;
-mod session_event_number;
-mod session_id;
-mod session_number;
-mod session_start;
-mod session_start_reason;
 mod surrogate_key;
 mod text;
 mod traffic_source;
 mod url;
-mod url_host;
-mod url_parameter;
-mod url_path;
-mod url_query;
 mod user_agent;
-mod window;
 
 use std::sync::{Arc, LazyLock};
 
@@ -45,43 +30,26 @@ pub use traffic_source::{
 pub(crate) use connected_component::{
     Components, ConnectedComponent, Node, labels_array, nodes,
 };
-pub(crate) use output::{CachedId, Writer};
-pub(crate) use physical::SessionCall;
+pub(crate) use session::{CachedId, SessionCall, Writer};
 #[cfg(feature = "runner")]
 pub(crate) use traffic_source::rules_of as traffic_source_rules_of;
 
 static WINDOW: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
-    [
-        session_number::session_number(),
-        session_id::session_id(),
-        session_start::session_start(),
-        session_end::session_end(),
-        session_event_number::session_event_number(),
-        is_session_start::is_session_start(),
-        session_start_reason::session_start_reason(),
-    ]
-    .into_iter()
-    .map(WindowUDF::from)
-    .chain([WindowUDF::from(ConnectedComponent::default())])
-    .map(Arc::new)
-    .collect()
+    let session = session::all().map(WindowUDF::from).into_iter();
+    let others = [WindowUDF::from(ConnectedComponent::default())];
+    session.chain(others).map(Arc::new).collect()
 });
 
+/// [`expr_fn`] names them by their place.
 static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    [
-        ScalarUDF::from(surrogate_key::SurrogateKey::default()),
-        ScalarUDF::from(url_host::UrlHost::default()),
-        ScalarUDF::from(url_path::UrlPath::default()),
-        ScalarUDF::from(url_query::UrlQuery::default()),
-        ScalarUDF::from(url_parameter::UrlParameter::default()),
+    let keys = [ScalarUDF::from(surrogate_key::SurrogateKey::default())];
+    let others = [
         ScalarUDF::from(session_bucket_id::SessionBucketId::default()),
-        ScalarUDF::from(registrable_domain::RegistrableDomain::default()),
         ScalarUDF::from(user_agent::UserAgent::default()),
         ScalarUDF::from(traffic_source::TrafficSource::default()),
-    ]
-    .into_iter()
-    .map(Arc::new)
-    .collect()
+    ];
+    let all = keys.into_iter().chain(url::all()).chain(others);
+    all.map(Arc::new).collect()
 });
 
 /// All window functions of this crate.

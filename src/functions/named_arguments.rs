@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Ident, Value, VisitMut, visit_expressions_mut,
 };
 
-use super::window::Kind;
+use super::session::Kind;
 use super::{arguments, session_bucket_id, traffic_source};
 
 /// A function whose arguments may be named, and those beyond `required` left out.

@@ -1,13 +1,92 @@
 //! What the scalar functions over text share: types, and rows in, rows out.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{ArrayRef, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    Volatility,
+};
 
 use super::text::{TextColumn, to_text};
+
+/// A function that makes one text, or null, of one text. Null for null.
+#[derive(Debug)]
+pub(super) struct TextFunction {
+    name: &'static str,
+    arguments: &'static [&'static str; 1],
+    signature: Signature,
+    one: fn(&str) -> Option<Cow<'_, str>>,
+    documentation: &'static LazyLock<Documentation>,
+}
+
+impl TextFunction {
+    pub(super) fn new(
+        name: &'static str,
+        arguments: &'static [&'static str; 1],
+        one: fn(&str) -> Option<Cow<'_, str>>,
+        documentation: &'static LazyLock<Documentation>,
+    ) -> Self {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        let named = signature.clone().with_parameter_names(arguments.to_vec());
+        Self {
+            name,
+            arguments,
+            signature: named.unwrap_or(signature),
+            one,
+            documentation,
+        }
+    }
+}
+
+impl PartialEq for TextFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for TextFunction {}
+
+impl Hash for TextFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for TextFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let coerced = coerce_texts(self.name, self.arguments, given);
+        Ok(coerced.unwrap_or_else(|_| given.to_vec()))
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        coerce_texts(self.name, self.arguments, given)?;
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        map_texts(&args, |texts, row, builder| {
+            builder.append_option(texts[0].get(row).and_then(self.one));
+            Ok(())
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(self.documentation)
+    }
+}
 
 /// One argument: a text per row, or one for all rows.
 #[derive(Debug)]

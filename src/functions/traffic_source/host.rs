@@ -2,7 +2,7 @@
 
 use ::url::Host;
 
-use crate::functions::registrable_domain::registrable_domain;
+use crate::functions::url::{LONGEST_HOST, host_of_authority, registrable_domain};
 
 /// The host of a page, in lower case and without user, port and a leading `www.`; `None`
 /// where the text names none. Of an app (`android-app://…`), its package.
@@ -16,9 +16,6 @@ pub(super) fn host_of(url: &str) -> Option<String> {
     };
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let authority = &rest[..end];
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
     match scheme.as_deref() {
         Some("http" | "https") => parsed(authority),
         Some("android-app" | "ios-app") => {
@@ -37,24 +34,11 @@ fn is_scheme(text: &str) -> bool {
     text.bytes().all(is_of_scheme)
 }
 
-/// The longest name that a host can have.
-const LONGEST: usize = 253;
-
 fn parsed(authority: &str) -> Option<String> {
-    let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if is_port(port) => host,
-        _ => authority,
-    };
-    match Host::parse(host).ok()? {
-        Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(&name);
-            let is_host = name.split('.').all(|label| !label.is_empty());
-            let is_host = is_host && name.len() <= LONGEST;
-            is_host.then(|| without_www(name).to_owned())
-        }
-        address => Some(address.to_string()),
-    }
+    Some(match host_of_authority(authority)? {
+        Host::Domain(name) => without_www(&name).to_owned(),
+        address => address.to_string(),
+    })
 }
 
 /// The name without a leading `www.`.
@@ -66,7 +50,7 @@ pub(super) fn without_www(host: &str) -> &str {
 /// either with `*` for its public suffix.
 pub(super) fn keys(host: &str) -> Vec<String> {
     let mut keys = vec![host.to_owned()];
-    if host.len() > LONGEST {
+    if host.len() > LONGEST_HOST {
         return keys;
     }
     keys.extend(parents(host));

@@ -1,4 +1,4 @@
-//! `url_query`.
+//! `url_parameter`.
 
 use std::sync::LazyLock;
 
@@ -9,31 +9,34 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::{docs, scalar, url};
+use crate::functions::{docs, scalar};
 
-const ARGUMENTS: [&str; 1] = ["url"];
+const ARGUMENTS: [&str; 2] = ["url", "name"];
 
 static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
     docs::scalar(
-        "The query of a URL without its `?`, up to the fragment; '' if it has none. Null for null.",
-        "url_query(url)",
-        &[("url", "Text of any layout.")],
-        "SELECT url_query('https://shop.example/shoes?utm_source=news#top') AS value;\n\
-         +-----------------+\n\
-         | value           |\n\
-         +-----------------+\n\
-         | utm_source=news |\n\
-         +-----------------+",
+        "The text after the first `name=` anywhere in the URL, up to the next `name=` and the next `&`. Not decoded, case-sensitive; null if empty or absent.",
+        "url_parameter(url, name)",
+        &[
+            ("url", "Text of any layout."),
+            ("name", "The name of the parameter, without `=`."),
+        ],
+        "SELECT url_parameter('https://shop.example/?gclid=a%20b&x=1', 'gclid') AS value;\n\
+         +-------+\n\
+         | value |\n\
+         +-------+\n\
+         | a%20b |\n\
+         +-------+",
     )
 });
 
-/// The function `url_query`.
+/// The function `url_parameter`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct UrlQuery {
+pub(super) struct UrlParameter {
     signature: Signature,
 }
 
-impl Default for UrlQuery {
+impl Default for UrlParameter {
     fn default() -> Self {
         let signature = Signature::user_defined(Volatility::Immutable);
         let named = signature.clone().with_parameter_names(ARGUMENTS.to_vec());
@@ -43,9 +46,9 @@ impl Default for UrlQuery {
     }
 }
 
-impl ScalarUDFImpl for UrlQuery {
+impl ScalarUDFImpl for UrlParameter {
     fn name(&self) -> &str {
-        "url_query"
+        "url_parameter"
     }
 
     fn signature(&self) -> &Signature {
@@ -63,8 +66,20 @@ impl ScalarUDFImpl for UrlQuery {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let mut pattern = String::new();
         scalar::map_texts(&args, |texts, row, builder| {
-            builder.append_option(texts[0].get(row).map(url::query));
+            let value = match (texts[0].get(row), texts[1].get(row)) {
+                (Some(url), Some(name)) => {
+                    if pattern.strip_suffix('=') != Some(name) {
+                        pattern.clear();
+                        pattern.push_str(name);
+                        pattern.push('=');
+                    }
+                    super::parameter(url, &pattern)
+                }
+                _ => None,
+            };
+            builder.append_option(value);
             Ok(())
         })
     }

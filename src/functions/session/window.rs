@@ -13,8 +13,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::arguments::{self, BoundArguments};
 use super::evaluator::SessionizeEvaluator;
+use crate::functions::arguments::{self, BoundArguments};
 
 /// Which of the window functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,9 +8,9 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-use super::text::TextColumn;
 use super::window::Kind;
 use crate::boundary::{SessionState, StableId, StartReason};
+use crate::functions::text::TextColumn;
 
 /// The column of one causal function, written row by row.
 pub(crate) struct Writer<'a> {

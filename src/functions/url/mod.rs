@@ -1,7 +1,29 @@
 //! The parts of a URL, as text: nothing is decoded, and nothing that is no URL is an
-//! error.
+//! error. The functions over them, one file each.
+
+mod registrable_domain;
+mod url_host;
+mod url_parameter;
+mod url_path;
+mod url_query;
 
 use std::borrow::Cow;
+
+use ::url::Host;
+use datafusion::logical_expr::ScalarUDF;
+
+pub(super) use registrable_domain::registrable_domain;
+
+/// The functions over URLs and their parts.
+pub(super) fn all() -> [ScalarUDF; 5] {
+    [
+        url_host::function().into(),
+        url_path::function().into(),
+        url_query::function().into(),
+        url_parameter::UrlParameter::default().into(),
+        registrable_domain::function().into(),
+    ]
+}
 
 /// What stands before the first `/` and the first `?` once every `android-app://`,
 /// `http://` and `https://` is removed wherever it stands, in this order.
@@ -55,6 +77,30 @@ pub(super) fn parameter<'a>(url: &'a str, pattern: &str) -> Option<&'a str> {
     let value = rest.split_once(pattern).map_or(rest, |(value, _)| value);
     let value = value.split_once('&').map_or(value, |(value, _)| value);
     (!value.is_empty()).then_some(value)
+}
+
+/// The longest name that a host can have.
+pub(super) const LONGEST_HOST: usize = 253;
+
+/// The host in what stands between `//` and the path: without user and port, in lower case
+/// and in ASCII, without a dot at its end. `None` if it is no host.
+pub(super) fn host_of_authority(authority: &str) -> Option<Host> {
+    let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        _ => authority,
+    };
+    match Host::parse(host).ok()? {
+        Host::Domain(mut name) => {
+            if name.ends_with('.') {
+                name.pop();
+            }
+            let is_host = name.split('.').all(|label| !label.is_empty());
+            (is_host && name.len() <= LONGEST_HOST).then_some(Host::Domain(name))
+        }
+        address => Some(address),
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use datafusion::logical_expr::Documentation;
 
-use super::docs;
 use super::window::{Kind, SessionizeFunction};
+use crate::functions::docs;
 
 static DOCUMENTATION: LazyLock<Documentation> =
     LazyLock::new(|| docs::window(Kind::SessionStartReason, DESCRIPTION, EXAMPLE));

@@ -9,11 +9,11 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::PartitionEvaluator;
 
-use super::arguments::BoundArguments;
 use super::output::{CachedId, Writer, as_timestamps};
-use super::text::TextColumn;
 use super::window::Kind;
 use crate::boundary::{EventColumns, SessionState};
+use crate::functions::arguments::BoundArguments;
+use crate::functions::text::TextColumn;
 
 /// One partition's run through one function.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use datafusion::common::Result;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::windows::WindowUDFExpr;
 
-use super::arguments::{self, BoundArguments};
 use super::window::{Kind, SessionizeFunction};
+use crate::functions::arguments::{self, BoundArguments};
 
 /// One call: the function, its arguments parsed, and the expressions to evaluate.
 #[derive(Debug, Clone)]
