@@ -11,6 +11,11 @@ extensions_options! {
         /// and not on DataFusion's window operator. Rows are the same either way.
         pub enable_operator: bool, default = true
 
+        /// Where the rows can be read twice (files, filtered and projected), read keys and
+        /// times alone first and add the functions to rows as they come, instead of sorting
+        /// whole rows. Rows are the same, but leave in the order of the files.
+        pub late_materialization: bool, default = true
+
         /// Also run windows on `SessionizeExec` that hold nothing but `row_number()`.
         pub row_number: bool, default = false
     }

@@ -10,7 +10,9 @@ use futures::future::BoxFuture;
 
 use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
-use crate::optimizer::{UseConnectedComponents, UseSessionize};
+use crate::optimizer::{
+    FinishLateSessionize, UseConnectedComponents, UseLateSessionize, UseSessionize,
+};
 
 /// Installs everything of this crate that queries need.
 ///
@@ -50,8 +52,12 @@ impl SessionizeExt for SessionStateBuilder {
         if options.extensions.get::<SessionizeOptions>().is_none() {
             options.extensions.insert(SessionizeOptions::default());
         }
+        // before DataFusion adds sorts, and after all rules
+        let optimizer = self.physical_optimizers().get_or_insert_default();
+        optimizer.rules.insert(0, Arc::new(UseLateSessionize));
         self.with_physical_optimizer_rule(Arc::new(UseSessionize))
             .with_physical_optimizer_rule(Arc::new(UseConnectedComponents))
+            .with_physical_optimizer_rule(Arc::new(FinishLateSessionize))
     }
 }
 

@@ -26,6 +26,25 @@ impl StartReason {
             Self::Forced => "forced",
         }
     }
+
+    const ALL: [Self; 6] = [
+        Self::First,
+        Self::Inactivity,
+        Self::MaxDuration,
+        Self::CalendarDay,
+        Self::ValueChange,
+        Self::Forced,
+    ];
+
+    /// A number from 1 on, for compact storage.
+    pub(crate) fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The reason of a [`code`](Self::code); `None` for 0.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code.checked_sub(1)?)).copied()
+    }
 }
 
 /// What the rules see of one event. Its timestamp is not null.
@@ -41,6 +60,19 @@ pub(crate) struct Event<'a> {
     pub(crate) starts: bool,
     /// `end_after` is true.
     pub(crate) ends: bool,
+}
+
+impl Event<'_> {
+    /// An event of which only the time is known.
+    pub(crate) fn at(time: i64) -> Self {
+        Event {
+            time,
+            gap: None,
+            value: None,
+            starts: false,
+            ends: false,
+        }
+    }
 }
 
 /// What is remembered of the event before.

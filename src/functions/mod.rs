@@ -27,10 +27,12 @@ pub use traffic_source::{
     TrafficSourceRules, TrafficSourceRulesError, traffic_source_with,
 };
 
+pub(crate) use arguments::BoundArguments;
 pub(crate) use connected_component::{
     Components, ConnectedComponent, Node, labels_array, nodes,
 };
-pub(crate) use session::{CachedId, SessionCall, Writer};
+pub(crate) use session::{CachedId, Kind, SessionCall, Writer, as_timestamps};
+pub(crate) use text::TextColumn;
 #[cfg(feature = "runner")]
 pub(crate) use traffic_source::rules_of as traffic_source_rules_of;
 

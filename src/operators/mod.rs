@@ -2,6 +2,7 @@
 
 mod connected_components;
 mod sessionize;
+mod spill;
 
 pub(crate) use connected_components::ConnectedComponentsExec;
-pub(crate) use sessionize::SessionizeExec;
+pub(crate) use sessionize::{LateSessionizeExec, SessionizeExec};

@@ -1,7 +1,9 @@
 //! Rules over physical plans.
 
 mod use_connected_components;
+mod use_late_sessionize;
 mod use_sessionize;
 
 pub(crate) use use_connected_components::UseConnectedComponents;
+pub(crate) use use_late_sessionize::{FinishLateSessionize, UseLateSessionize};
 pub(crate) use use_sessionize::UseSessionize;

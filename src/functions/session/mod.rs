@@ -12,7 +12,7 @@ mod session_start;
 mod session_start_reason;
 mod window;
 
-pub(crate) use output::{CachedId, Writer};
+pub(crate) use output::{CachedId, Writer, as_timestamps};
 pub(crate) use physical::SessionCall;
 pub(crate) use window::Kind;
 use window::SessionizeFunction;

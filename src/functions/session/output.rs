@@ -135,7 +135,7 @@ impl CachedId {
 }
 
 /// Ticks as timestamps of any unit and zone.
-pub(super) fn as_timestamps(
+pub(crate) fn as_timestamps(
     ticks: &Int64Array,
     time_type: &DataType,
 ) -> Result<ArrayRef> {

@@ -25,12 +25,11 @@ use datafusion::physical_plan::{
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::disk::Disk;
 use super::held_rows::HeldRows;
 use super::links::{LinkWriter, NODE, contracted, node_column};
 use super::merge::Labels;
-use super::sorted::sorted;
 use crate::functions::{Components, ConnectedComponent, Node, labels_array, nodes};
+use crate::operators::spill::{Disk, sorted};
 
 /// `connected_component(id, other_id) OVER ()`.
 ///
@@ -152,7 +151,7 @@ impl ExecutionPlan for ConnectedComponentsExec {
         let spills = SpillMetrics::new(&self.metrics, partition);
         let work = Work {
             arguments: self.arguments.clone(),
-            disk: Disk::new(context, spills),
+            disk: Disk::new(context, spills, "connected components"),
             input: input.schema(),
             output: self.schema(),
         };

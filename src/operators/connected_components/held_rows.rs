@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::operators::spill::{Disk, DiskWriter, OnDisk};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -9,8 +10,6 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-
-use super::disk::{Disk, DiskWriter, OnDisk};
 
 /// Rows in memory as long as the pool has some, then on disk.
 pub(super) struct HeldRows {

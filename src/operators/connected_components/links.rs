@@ -9,10 +9,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use futures::StreamExt;
 
-use super::disk::{Disk, DiskWriter, OnDisk};
-use super::sorted::sorted;
 use super::stars::{Star, Step};
 use crate::functions::Node;
+use crate::operators::spill::{Disk, DiskWriter, OnDisk, sorted};
 
 /// Both ends of a link.
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {

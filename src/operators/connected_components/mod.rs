@@ -15,12 +15,10 @@
 //! the algorithm of Kiveris et al., "Connected Components in MapReduce and Beyond" (2014):
 //! each round reads and writes all links once or twice, a handful of rounds do.
 
-mod disk;
 mod exec;
 mod held_rows;
 mod links;
 mod merge;
-mod sorted;
 mod stars;
 
 pub(crate) use exec::ConnectedComponentsExec;

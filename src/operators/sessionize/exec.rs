@@ -84,7 +84,7 @@ impl SessionizeExec {
 }
 
 /// A window's display name without the window, which is shown once.
-fn call_of(name: &str) -> &str {
+pub(super) fn call_of(name: &str) -> &str {
     let end = name
         .find(" PARTITION BY [")
         .or_else(|| name.find(" ORDER BY ["));
@@ -92,7 +92,10 @@ fn call_of(name: &str) -> &str {
 }
 
 /// The call behind a window expression; `None` if it is none of the operator's.
-fn call(expression: &Arc<dyn WindowExpr>, input: &SchemaRef) -> Result<Option<Call>> {
+pub(super) fn call(
+    expression: &Arc<dyn WindowExpr>,
+    input: &SchemaRef,
+) -> Result<Option<Call>> {
     let standard = expression.as_any().downcast_ref::<StandardWindowExpr>();
     let function = standard.map(StandardWindowExpr::get_standard_func_expr);
     let Some(function) =

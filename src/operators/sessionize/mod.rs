@@ -17,6 +17,8 @@
 
 mod exec;
 mod keys;
+mod late;
 mod run;
 
 pub(crate) use exec::SessionizeExec;
+pub(crate) use late::LateSessionizeExec;

@@ -95,7 +95,8 @@ impl Run {
             sessions = sessions.max(rule.batch(batch, starts, &mut columns)?);
         }
         if !self.row_numbers.is_empty() {
-            let numbers = self.numbers(batch.num_rows(), starts);
+            let rows = batch.num_rows();
+            let numbers = row_numbers(rows, starts, &mut self.row_number);
             for place in &self.row_numbers {
                 columns[*place] = Some(Arc::clone(&numbers));
             }
@@ -105,18 +106,19 @@ impl Run {
             sessions,
         })
     }
+}
 
-    fn numbers(&mut self, rows: usize, starts: &[usize]) -> ArrayRef {
-        let mut starts = starts.iter().copied().peekable();
-        let numbers = (0..rows).map(|row| {
-            if starts.next_if_eq(&row).is_some() {
-                self.row_number = 0;
-            }
-            self.row_number += 1;
-            self.row_number
-        });
-        Arc::new(UInt64Array::from_iter_values(numbers))
-    }
+/// `row_number()` of a batch in which keys start at `starts`; `number` is that of the row before.
+pub(super) fn row_numbers(rows: usize, starts: &[usize], number: &mut u64) -> ArrayRef {
+    let mut starts = starts.iter().copied().peekable();
+    let numbers = (0..rows).map(|row| {
+        if starts.next_if_eq(&row).is_some() {
+            *number = 0;
+        }
+        *number += 1;
+        *number
+    });
+    Arc::new(UInt64Array::from_iter_values(numbers))
 }
 
 impl RuleRun {

@@ -11,25 +11,35 @@ use datafusion::physical_plan::{EmptyRecordBatchStream, SpillManager};
 
 /// Where an operator's batches go, and what is counted of them.
 #[derive(Debug, Clone)]
-pub(super) struct Disk {
+pub(in crate::operators) struct Disk {
     context: Arc<TaskContext>,
     metrics: SpillMetrics,
+    /// What the files are for.
+    purpose: &'static str,
 }
 
 impl Disk {
-    pub(super) fn new(context: Arc<TaskContext>, metrics: SpillMetrics) -> Self {
-        Self { context, metrics }
+    pub(in crate::operators) fn new(
+        context: Arc<TaskContext>,
+        metrics: SpillMetrics,
+        purpose: &'static str,
+    ) -> Self {
+        Self {
+            context,
+            metrics,
+            purpose,
+        }
     }
 
-    pub(super) fn context(&self) -> Arc<TaskContext> {
+    pub(in crate::operators) fn context(&self) -> Arc<TaskContext> {
         Arc::clone(&self.context)
     }
 
     /// A new file for batches of `schema`.
-    pub(super) fn writer(&self, schema: SchemaRef) -> Result<DiskWriter> {
+    pub(in crate::operators) fn writer(&self, schema: SchemaRef) -> Result<DiskWriter> {
         let env = self.context.runtime_env();
         let manager = SpillManager::new(env, self.metrics.clone(), schema);
-        let mut file = manager.create_in_progress_file("connected components")?;
+        let mut file = manager.create_in_progress_file(self.purpose)?;
         // DataFusion does not name the file's type
         let step = move |batch: Option<&RecordBatch>| match batch {
             Some(batch) => file.append_batch(batch).map(|_| None),
@@ -47,17 +57,17 @@ type WriteStep =
     dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn SpillFile>>> + Send;
 
 /// A file that is being written.
-pub(super) struct DiskWriter {
+pub(in crate::operators) struct DiskWriter {
     manager: SpillManager,
     step: Box<WriteStep>,
 }
 
 impl DiskWriter {
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(in crate::operators) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         (self.step)(Some(batch)).map(drop)
     }
 
-    pub(super) fn finish(mut self) -> Result<OnDisk> {
+    pub(in crate::operators) fn finish(mut self) -> Result<OnDisk> {
         let file = (self.step)(None)?;
         Ok(OnDisk {
             manager: self.manager,
@@ -68,7 +78,7 @@ impl DiskWriter {
 
 /// A whole file.
 #[derive(Clone)]
-pub(super) struct OnDisk {
+pub(in crate::operators) struct OnDisk {
     manager: SpillManager,
     /// None if there are no batches.
     file: Option<Arc<dyn SpillFile>>,
@@ -83,12 +93,12 @@ impl std::fmt::Debug for OnDisk {
 }
 
 impl OnDisk {
-    pub(super) fn schema(&self) -> &SchemaRef {
+    pub(in crate::operators) fn schema(&self) -> &SchemaRef {
         self.manager.schema()
     }
 
     /// All batches, as they were written.
-    pub(super) fn stream(&self) -> Result<SendableRecordBatchStream> {
+    pub(in crate::operators) fn stream(&self) -> Result<SendableRecordBatchStream> {
         match &self.file {
             Some(file) => self.manager.read_spill_as_stream(Arc::clone(file), None),
             None => Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(

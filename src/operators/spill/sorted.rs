@@ -22,7 +22,7 @@ use super::disk::{Disk, OnDisk};
 type Map = dyn Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync;
 
 /// The batches of `source`, mapped, sorted by the first `columns` columns, nulls last.
-pub(super) fn sorted(
+pub(in crate::operators) fn sorted(
     disk: &Disk,
     source: OnDisk,
     schema: SchemaRef,

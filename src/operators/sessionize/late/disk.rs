@@ -1,0 +1,271 @@
+//! The narrow pass where memory does not suffice: rows of key, order and address are sorted
+//! on disk, and what is found out about them is put back into the order of addresses there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use datafusion::arrow::compute::{SortOptions, concat_batches, take_record_batch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::{StreamExt, TryStreamExt};
+
+use super::emit::BatchFacts;
+use super::facts::{FactArrays, FactBuilder};
+use super::order::ticks;
+use super::other_rows;
+use super::pass::{PassMetrics, Window};
+use crate::boundary::{Event, SessionState};
+use crate::operators::sessionize::keys::Keys;
+use crate::operators::sessionize::run::row_numbers;
+use crate::operators::spill::{Disk, DiskWriter, OnDisk, sorted};
+
+/// The bits of an address that count rows within a partition.
+const ROW_BITS: u32 = 40;
+
+impl Window {
+    /// The facts about the rows of each partition, on disk.
+    pub(super) async fn pass_on_disk(
+        &self,
+        disk: &Disk,
+        metrics: &PassMetrics,
+    ) -> Result<Vec<OnDisk>> {
+        let mut rows = self.sorted_rows(disk)?;
+        let schema = self.facts_schema();
+        let partitions = self.all.output_partitioning().partition_count();
+        let files = (0..partitions).map(|_| disk.writer(Arc::clone(&schema)));
+        let mut files = files.collect::<Result<Vec<_>>>()?;
+        let keys = (0..self.keys).map(|index| {
+            let field = Arc::clone(&self.all.schema().fields()[index]);
+            Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>
+        });
+        let mut follower = Follower {
+            keys: Keys::new(keys.collect()),
+            states: self.rules.iter().map(|_| SessionState::default()).collect(),
+            row_number: 0,
+        };
+        while let Some(batch) = rows.next().await.transpose()? {
+            if batch.num_rows() > 0 {
+                let facts = follower.batch(self, &batch, metrics)?;
+                let facts = RecordBatch::try_new(Arc::clone(&schema), facts)?;
+                deal(&facts, &mut files)?;
+            }
+        }
+        files.into_iter().map(DiskWriter::finish).collect()
+    }
+
+    /// All rows by key and order: their columns and, last, their addresses.
+    fn sorted_rows(&self, disk: &Disk) -> Result<SendableRecordBatchStream> {
+        let columns = self.all.schema();
+        let address = Arc::new(Field::new("__address", DataType::UInt64, false));
+        let fields = columns.fields().iter().cloned().chain([address]);
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let partitions = 0..self.all.output_partitioning().partition_count();
+        let partitions = partitions.map(|partition| {
+            Arc::new(Addressed {
+                plan: Arc::clone(&self.all),
+                partition,
+                schema: Arc::clone(&schema),
+            }) as Arc<dyn PartitionStream>
+        });
+        let scan = StreamingTableExec::try_new(
+            Arc::clone(&schema),
+            partitions.collect(),
+            None,
+            [],
+            false,
+            None,
+        )?;
+        let ascending = SortOptions::default();
+        let options = std::iter::repeat_n(ascending, self.keys)
+            .chain(self.options.iter().copied())
+            .chain([ascending]);
+        let order = options.enumerate().map(|(index, options)| {
+            let column = Column::new(schema.field(index).name(), index);
+            PhysicalSortExpr::new(Arc::new(column), options)
+        });
+        let Some(order) = LexOrdering::new(order) else {
+            return internal_err!("nothing to sort by");
+        };
+        let sort = SortExec::new(order.clone(), Arc::new(scan));
+        let sort = Arc::new(sort.with_preserve_partitioning(true));
+        SortPreservingMergeExec::new(order, sort).execute(0, disk.context())
+    }
+
+    fn facts_schema(&self) -> SchemaRef {
+        let mut fields = vec![Field::new("address", DataType::UInt64, false)];
+        for (_, wanted) in &self.rules {
+            fields.extend(wanted.types().map(|t| Field::new("fact", t, false)));
+        }
+        if self.row_numbers {
+            fields.push(Field::new("row_number", DataType::UInt64, false));
+        }
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The facts in a batch that [`pass_on_disk`](Self::pass_on_disk) wrote.
+    fn facts_of(&self, batch: &RecordBatch) -> BatchFacts {
+        let mut columns = batch.columns().iter().skip(1);
+        let rules = self.rules.iter();
+        let rules =
+            rules.map(|(_, wanted)| FactArrays::of_columns(*wanted, &mut columns));
+        BatchFacts {
+            rules: rules.collect(),
+            row_numbers: columns
+                .next()
+                .map(|column| column.as_primitive::<UInt64Type>().clone()),
+        }
+    }
+}
+
+/// One partition of the narrow rows, each with its address.
+struct Addressed {
+    plan: Arc<dyn ExecutionPlan>,
+    partition: usize,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for Addressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Addressed").field(&self.partition).finish()
+    }
+}
+
+impl PartitionStream for Addressed {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        let mut next = (self.partition as u64) << ROW_BITS;
+        let rows = self.plan.execute(self.partition, context);
+        let rows = futures::stream::once(async { rows }).try_flatten();
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            let end = next + batch.num_rows() as u64;
+            let mut columns = batch.columns().to_vec();
+            columns.push(Arc::new(UInt64Array::from_iter_values(next..end)));
+            next = end;
+            Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+        });
+        let schema = Arc::clone(&self.schema);
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+    }
+}
+
+/// Goes through sorted rows, batch after batch.
+struct Follower {
+    keys: Keys,
+    /// One a rule.
+    states: Vec<SessionState>,
+    row_number: u64,
+}
+
+impl Follower {
+    /// The facts about the rows of a batch: their addresses, then the facts.
+    fn batch(
+        &mut self,
+        window: &Window,
+        batch: &RecordBatch,
+        metrics: &PassMetrics,
+    ) -> Result<Vec<ArrayRef>> {
+        let starts = self.keys.starts(batch)?;
+        metrics.keys.add(starts.len());
+        let times = ticks(batch.column(window.keys))?;
+        let addresses = batch.column(batch.num_columns() - 1);
+        let mut columns = vec![Arc::clone(addresses)];
+        for ((bound, wanted), state) in window.rules.iter().zip(&mut self.states) {
+            let mut starts = starts.iter().copied().peekable();
+            let mut facts = FactBuilder::new(*wanted, batch.num_rows());
+            for (row, time) in times.iter().enumerate() {
+                if starts.next_if_eq(&row).is_some() {
+                    state.reset();
+                }
+                let Some(time) = time else {
+                    facts.push_nothing();
+                    continue;
+                };
+                let reason = state.push(&bound.rules, &Event::at(time))?;
+                metrics.sessions.add(usize::from(reason.is_some()));
+                facts.push(state, reason);
+            }
+            columns.extend(facts.finish().columns());
+        }
+        if window.row_numbers {
+            let numbers = row_numbers(batch.num_rows(), &starts, &mut self.row_number);
+            columns.push(numbers);
+        }
+        Ok(columns)
+    }
+}
+
+/// Gives every row to the file of its partition.
+fn deal(batch: &RecordBatch, files: &mut [DiskWriter]) -> Result<()> {
+    let addresses = batch.column(0).as_primitive::<UInt64Type>();
+    let mut rows = vec![Vec::new(); files.len()];
+    for (row, address) in addresses.values().iter().enumerate() {
+        rows[(address >> ROW_BITS) as usize].push(row as u64);
+    }
+    for (rows, file) in rows.into_iter().zip(files) {
+        if !rows.is_empty() {
+            file.write(&take_record_batch(batch, &UInt64Array::from(rows))?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The facts about the rows of one partition, in their order.
+pub(super) struct FactsOnDisk {
+    window: Window,
+    rows: SendableRecordBatchStream,
+    ahead: Option<RecordBatch>,
+}
+
+impl FactsOnDisk {
+    /// The facts that [`pass_on_disk`](Window::pass_on_disk) left in a file.
+    pub(super) fn try_new(window: &Window, disk: &Disk, file: &OnDisk) -> Result<Self> {
+        let schema = Arc::clone(file.schema());
+        let as_it_is = Arc::new(|batch: &RecordBatch| Ok(batch.clone()));
+        Ok(Self {
+            window: window.clone(),
+            rows: sorted(disk, file.clone(), schema, as_it_is, 1)?,
+            ahead: None,
+        })
+    }
+
+    /// Those about the next rows.
+    pub(super) async fn next(&mut self, rows: usize) -> Result<BatchFacts> {
+        let (mut missing, mut pieces) = (rows, Vec::new());
+        while missing > 0 {
+            let batch = match self.ahead.take() {
+                Some(batch) => batch,
+                None => match self.rows.next().await.transpose()? {
+                    Some(batch) => batch,
+                    None => return Err(other_rows()),
+                },
+            };
+            let taken = missing.min(batch.num_rows());
+            pieces.push(batch.slice(0, taken));
+            if taken < batch.num_rows() {
+                self.ahead = Some(batch.slice(taken, batch.num_rows() - taken));
+            }
+            missing -= taken;
+        }
+        let batch = concat_batches(&self.rows.schema(), &pieces)?;
+        Ok(self.window.facts_of(&batch))
+    }
+
+    /// Whether the partition has no more rows.
+    pub(super) async fn is_done(&mut self) -> Result<bool> {
+        Ok(self.ahead.is_none() && self.rows.next().await.transpose()?.is_none())
+    }
+}

@@ -1,0 +1,413 @@
+//! The plan node.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::Schema;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
+use datafusion::physical_plan::execution_plan::{
+    CardinalityEffect, ChildrenPropertiesMode, EmissionType, apply_expression_roots,
+};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
+};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PhysicalExpr, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
+};
+use futures::future::{BoxFuture, Shared, WeakShared};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use super::disk::FactsOnDisk;
+use super::emit::{BatchFacts, Emit, Output};
+use super::narrow::{indexes, moved, named, project, repeatable};
+use super::other_rows;
+use super::pass::{Found, Outcome, PassMetrics, Window, bases};
+use super::window::Shape;
+use crate::operators::sessionize::exec::call_of;
+use crate::operators::spill::{Disk, OnDisk};
+
+/// Window functions of this crate, and `row_number()`, beside rows that leave as they come.
+///
+/// Its input gives the same rows in the same order in every run ([`narrow`](super::narrow)).
+#[derive(Debug, Clone)]
+pub(crate) struct LateSessionizeExec {
+    shape: Arc<Shape>,
+    outputs: Vec<Output>,
+    input: Arc<dyn ExecutionPlan>,
+    /// There once the plan around is final.
+    pass: Option<Arc<Pass>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// The narrow pass, run once for all partitions and for all plans that were made of one.
+#[derive(Debug)]
+struct Pass {
+    window: Window,
+    running: Mutex<Option<WeakShared<Running>>>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+type Running = BoxFuture<'static, std::result::Result<Arc<Facts>, Arc<DataFusionError>>>;
+
+/// What the narrow pass found.
+#[derive(Debug)]
+enum Facts {
+    InMemory { found: Found, bases: Vec<u32> },
+    OnDisk(Vec<OnDisk>),
+}
+
+impl LateSessionizeExec {
+    /// The operator in place of `window`; `None` if it cannot give the same rows.
+    pub(crate) fn in_place_of(window: &BoundedWindowAggExec) -> Result<Option<Self>> {
+        let Some((shape, outputs)) = Shape::of(window)? else {
+            return Ok(None);
+        };
+        let input = Arc::clone(window.input());
+        if repeatable(&input)?.is_none() {
+            return Ok(None);
+        }
+        Self::new(Arc::new(shape), outputs, input).map(Some)
+    }
+
+    fn new(
+        shape: Arc<Shape>,
+        outputs: Vec<Output>,
+        input: Arc<dyn ExecutionPlan>,
+    ) -> Result<Self> {
+        let schema = input.schema();
+        let added = outputs.iter().map(|output| &output.field);
+        let fields: Vec<_> = schema.fields().iter().chain(added).cloned().collect();
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        let partitions = input.output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::new(schema)),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Final,
+            input.boundedness(),
+        );
+        Ok(Self {
+            shape,
+            outputs,
+            input,
+            pass: None,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+
+    /// The operator, ready to run: all rules over the plan have run.
+    pub(crate) fn ready(&self) -> Result<Option<Self>> {
+        let Some(input) = repeatable(&self.input)? else {
+            return Ok(None);
+        };
+        let window = self.shape.over(&input)?;
+        let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
+        ready.pass = Some(Arc::new(Pass {
+            window,
+            running: Mutex::new(None),
+            metrics: ready.metrics.clone(),
+        }));
+        Ok(Some(ready))
+    }
+
+    /// The same rows with fewer columns, and `columns` over them. The narrow pass is shared.
+    pub(super) fn project(
+        &self,
+        columns: Vec<ProjectionExpr>,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Vec<ProjectionExpr>)> {
+        let width = self.input.schema().fields().len();
+        let needed = indexes(columns.iter().map(|column| &column.expr));
+        let outputs = needed.iter().filter(|index| **index >= width);
+        let outputs: Vec<_> = outputs.map(|index| &self.outputs[index - width]).collect();
+        let read = outputs.iter().flat_map(|output| output.read());
+        let mut kept = indexes(read);
+        kept.extend(needed.iter().filter(|index| **index < width));
+        kept.sort_unstable();
+        kept.dedup();
+        let input = project(&self.input, named(&kept, &self.input))?;
+        let outputs = outputs.iter().map(|output| output.moved(&kept));
+        let outputs = outputs.collect::<Result<_>>()?;
+        let mut narrow = Self::new(Arc::clone(&self.shape), outputs, input)?;
+        narrow.pass = self.pass.clone();
+        kept.extend(needed.into_iter().filter(|index| *index >= width));
+        let columns = columns.into_iter().map(|column| {
+            let expr = moved(&column.expr, &kept)?;
+            Ok(ProjectionExpr::new(expr, column.alias))
+        });
+        Ok((Arc::new(narrow), columns.collect::<Result<_>>()?))
+    }
+
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let outputs = self.outputs.clone();
+        let new = Self::new(Arc::clone(&self.shape), outputs, input)?;
+        if self.pass.is_none() {
+            return Ok(new);
+        }
+        match new.ready()? {
+            Some(ready) => Ok(ready),
+            None => {
+                internal_err!("LateSessionizeExec got an input that may give other rows")
+            }
+        }
+    }
+}
+
+impl DisplayAs for LateSessionizeExec {
+    fn fmt_as(
+        &self,
+        kind: DisplayFormatType,
+        f: &mut std::fmt::Formatter<'_>,
+    ) -> std::fmt::Result {
+        let names = self.outputs.iter().map(|o| call_of(o.field.name()));
+        let names = names.collect::<Vec<_>>().join(", ");
+        if kind == DisplayFormatType::TreeRender {
+            return writeln!(f, "functions={names}");
+        }
+        let key = self.shape.key.iter().map(ToString::to_string);
+        let order = self.shape.order.iter();
+        let order = order.map(|(expr, options)| {
+            PhysicalSortExpr::new(Arc::clone(expr), *options).to_string()
+        });
+        write!(
+            f,
+            "LateSessionizeExec: functions=[{names}], partition_by=[{}], order_by=[{}]",
+            key.collect::<Vec<_>>().join(", "),
+            order.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+impl ExecutionPlan for LateSessionizeExec {
+    fn name(&self) -> &'static str {
+        "LateSessionizeExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let order = self.shape.order.iter().map(|(expr, _)| expr);
+        apply_expression_roots(self.shape.key.iter().chain(order), f)
+    }
+
+    /// More partitions would not make the rows come faster.
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 1]>::try_from(children) {
+            Ok([input]) => Ok(Arc::new(self.with_input(input)?)),
+            Err(_) => internal_err!("LateSessionizeExec has one input"),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mode = ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions::new(mode))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let Some(pass) = &self.pass else {
+            return internal_err!("LateSessionizeExec ran before its plan was final");
+        };
+        let spills = SpillMetrics::new(&self.metrics, partition);
+        let disk = Disk::new(Arc::clone(&context), spills, "LateSessionizeExec");
+        let wide = Wide {
+            partition,
+            // here, so that what it shares with narrow plans lives on
+            rows: self.input.execute(partition, context)?,
+            pass: Arc::clone(pass),
+            running: pass.run(&disk),
+            disk,
+            emit: Emit::new(self.schema(), self.outputs.clone()),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let rows = stream::once(wide.stream()).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if let [input] = inputs {
+            statistics.num_rows = input.num_rows;
+            for (of, from) in statistics
+                .column_statistics
+                .iter_mut()
+                .zip(&input.column_statistics)
+            {
+                *of = from.clone();
+            }
+        }
+        Ok(Arc::new(statistics))
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+}
+
+impl Pass {
+    /// The narrow pass, which is running for all who ask or starts now.
+    fn run(self: &Arc<Self>, disk: &Disk) -> Shared<Running> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = running.as_ref().and_then(WeakShared::upgrade) {
+            return running;
+        }
+        let (pass, disk) = (Arc::clone(self), disk.clone());
+        let new = async move { pass.facts(&disk).await.map(Arc::new).map_err(Arc::new) };
+        let new = new.boxed().shared();
+        *running = new.downgrade();
+        new
+    }
+
+    async fn facts(&self, disk: &Disk) -> Result<Facts> {
+        let count = |name| MetricBuilder::new(&self.metrics).global_counter(name);
+        let time = |name| MetricBuilder::new(&self.metrics).subset_time(name, 0);
+        let metrics = PassMetrics {
+            keys: count("keys"),
+            sessions: count("sessions"),
+            tied_rows: count("tied_rows"),
+            read: time("narrow_read_time"),
+            sort: time("sort_and_rule_time"),
+        };
+        match self.window.pass(&disk.context(), &metrics).await? {
+            Outcome::Found(found) => {
+                let bases = bases(&found.rows);
+                Ok(Facts::InMemory { found, bases })
+            }
+            Outcome::TooMuch => {
+                let files = self.window.pass_on_disk(disk, &metrics).await?;
+                Ok(Facts::OnDisk(files))
+            }
+        }
+    }
+}
+
+/// The wide pass over one partition.
+struct Wide {
+    partition: usize,
+    rows: SendableRecordBatchStream,
+    pass: Arc<Pass>,
+    running: Shared<Running>,
+    disk: Disk,
+    emit: Emit,
+    metrics: BaselineMetrics,
+}
+
+/// Where the facts about the next rows are.
+enum Next {
+    /// The address of the next row, and of the first row of another partition.
+    InMemory(Arc<Facts>, usize, usize),
+    OnDisk(FactsOnDisk),
+}
+
+type Rows = BoxStream<'static, Result<RecordBatch>>;
+
+impl Wide {
+    async fn stream(self) -> Result<Rows> {
+        let facts = self
+            .running
+            .clone()
+            .await
+            .map_err(DataFusionError::Shared)?;
+        let next = match facts.as_ref() {
+            Facts::InMemory { found, bases } => {
+                let from = bases[self.partition] as usize;
+                let end = from + found.rows[self.partition] as usize;
+                Next::InMemory(Arc::clone(&facts), from, end)
+            }
+            Facts::OnDisk(files) => {
+                let (window, file) = (&self.pass.window, &files[self.partition]);
+                Next::OnDisk(FactsOnDisk::try_new(window, &self.disk, file)?)
+            }
+        };
+        let rows = stream::try_unfold((self, next), |(mut wide, mut next)| async {
+            let Some(batch) = wide.rows.next().await.transpose()? else {
+                next.end().await?;
+                return Ok(None);
+            };
+            let facts = next.facts(batch.num_rows()).await?;
+            let elapsed = wide.metrics.elapsed_compute().clone();
+            let timer = elapsed.timer();
+            let batch = wide.emit.batch(&batch, &facts)?;
+            drop(timer);
+            wide.metrics.record_output(batch.num_rows());
+            Ok(Some((batch, (wide, next))))
+        });
+        Ok(rows.boxed())
+    }
+}
+
+impl Next {
+    async fn facts(&mut self, rows: usize) -> Result<BatchFacts> {
+        match self {
+            Self::InMemory(facts, from, end) => {
+                let Facts::InMemory { found, .. } = facts.as_ref() else {
+                    return internal_err!("facts went to disk");
+                };
+                let range = *from..*from + rows;
+                if range.end > *end {
+                    return Err(other_rows());
+                }
+                *from = range.end;
+                let rules = found.rules.iter();
+                Ok(BatchFacts {
+                    rules: rules.map(|facts| facts.arrays(range.clone())).collect(),
+                    row_numbers: found.row_numbers.array(range),
+                })
+            }
+            Self::OnDisk(facts) => facts.next(rows).await,
+        }
+    }
+
+    /// All rows must have come again.
+    async fn end(&mut self) -> Result<()> {
+        let done = match self {
+            Self::InMemory(_, from, end) => from == end,
+            Self::OnDisk(facts) => facts.is_done().await?,
+        };
+        if done { Ok(()) } else { Err(other_rows()) }
+    }
+}

@@ -1,0 +1,191 @@
+//! Plans that give the same rows in the same order each time they run, and the same rows
+//! with fewer columns.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
+
+use super::exec::LateSessionizeExec;
+
+/// `plan`, so that it gives the same rows in the same order in every run; `None` if that is
+/// not sure.
+pub(super) fn repeatable(
+    plan: &Arc<dyn ExecutionPlan>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
+        return Ok(repeatable_scan(plan, source));
+    }
+    // it spreads batches over more partitions: their number is all that is lost
+    if let Some(repartition) = plan.downcast_ref::<RepartitionExec>()
+        && let Partitioning::RoundRobinBatch(_) = repartition.partitioning()
+    {
+        return repeatable(repartition.input());
+    }
+    let keeps_rows = plan.is::<CooperativeExec>();
+    let late = plan.is::<LateSessionizeExec>();
+    let projection = plan.downcast_ref::<ProjectionExec>();
+    let projects =
+        projection.is_some_and(|p| p.expr().iter().all(|e| !is_volatile(&e.expr)));
+    let filter = plan.downcast_ref::<FilterExec>();
+    let filters = filter.is_some_and(|f| !is_volatile(f.predicate()));
+    let [child] = plan.children()[..] else {
+        return Ok(None);
+    };
+    if plan.fetch().is_some() || !(keeps_rows || late || projects || filters) {
+        return Ok(None);
+    }
+    let Some(child) = repeatable(child)? else {
+        return Ok(None);
+    };
+    replace_children_if_necessary(Arc::clone(plan), vec![child]).map(Some)
+}
+
+fn repeatable_scan(
+    plan: &Arc<dyn ExecutionPlan>,
+    source: &DataSourceExec,
+) -> Option<Arc<dyn ExecutionPlan>> {
+    let files = source.data_source().downcast_ref::<FileScanConfig>()?;
+    if files.limit.is_some() {
+        return None;
+    }
+    // else partitions take files from one another
+    plan.with_preserve_order(true)
+}
+
+/// The rows of `plan`, which is repeatable, with `columns` made of them and nothing else.
+pub(super) fn project(
+    plan: &Arc<dyn ExecutionPlan>,
+    columns: Vec<ProjectionExpr>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        return project(cooperative.input(), columns);
+    }
+    if let Some(below) = plan.downcast_ref::<ProjectionExec>() {
+        let columns = columns.into_iter().map(|column| {
+            let expr = inlined(&column.expr, below.expr())?;
+            Ok(ProjectionExpr::new(expr, column.alias))
+        });
+        return project(below.input(), columns.collect::<Result<_>>()?);
+    }
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        return project_filter(filter, columns);
+    }
+    if let Some(late) = plan.downcast_ref::<LateSessionizeExec>() {
+        let (plan, columns) = late.project(columns)?;
+        return Ok(Arc::new(ProjectionExec::try_new(columns, plan)?));
+    }
+    let projection = ProjectionExec::try_new(columns, Arc::clone(plan))?;
+    let pushed = plan.try_swapping_with_projection(&projection)?;
+    Ok(pushed.unwrap_or_else(|| Arc::new(projection)))
+}
+
+fn project_filter(
+    filter: &FilterExec,
+    columns: Vec<ProjectionExpr>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let input = filter.input().schema();
+    let columns: Vec<_> = match filter.projection() {
+        None => columns,
+        Some(kept) => {
+            let of_input = |column: &Column| {
+                let index = kept[column.index()];
+                Arc::new(Column::new(input.field(index).name(), index)) as _
+            };
+            let columns = columns.into_iter().map(|column| {
+                let expr = mapped(&column.expr, &of_input)?;
+                Ok(ProjectionExpr::new(expr, column.alias))
+            });
+            columns.collect::<Result<_>>()?
+        }
+    };
+    let read = columns.iter().map(|column| &column.expr);
+    let needed = indexes(read.chain([filter.predicate()]));
+    let below = project(filter.input(), named(&needed, filter.input()))?;
+    let predicate = moved(filter.predicate(), &needed)?;
+    let filter = FilterExecBuilder::new(predicate, below)
+        .with_batch_size(filter.batch_size())
+        .build()?;
+    let columns = columns.into_iter().map(|column| {
+        let expr = moved(&column.expr, &needed)?;
+        Ok(ProjectionExpr::new(expr, column.alias))
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(ProjectionExec::try_new(
+        columns,
+        Arc::new(filter),
+    )?))
+}
+
+/// The columns at `indexes` of the rows of `plan`, under their names.
+pub(super) fn named(
+    indexes: &[usize],
+    plan: &Arc<dyn ExecutionPlan>,
+) -> Vec<ProjectionExpr> {
+    let schema = plan.schema();
+    let columns = indexes.iter().map(|index| {
+        let name = schema.field(*index).name().clone();
+        ProjectionExpr::new(Arc::new(Column::new(&name, *index)), name)
+    });
+    columns.collect()
+}
+
+/// The columns that expressions read, ascending.
+pub(super) fn indexes<'a>(
+    expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
+) -> Vec<usize> {
+    let columns = expressions.flat_map(collect_columns);
+    let indexes: BTreeSet<usize> = columns.map(|column| column.index()).collect();
+    indexes.into_iter().collect()
+}
+
+/// `expression` over rows that have only the columns at `kept`.
+pub(super) fn moved(
+    expression: &Arc<dyn PhysicalExpr>,
+    kept: &[usize],
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let column = |column: &Column| {
+        let place = kept.iter().position(|index| *index == column.index());
+        let place = place.unwrap_or(column.index());
+        Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>
+    };
+    mapped(expression, &column)
+}
+
+/// `expression` with another one in place of each column.
+fn mapped(
+    expression: &Arc<dyn PhysicalExpr>,
+    of: &dyn Fn(&Column) -> Arc<dyn PhysicalExpr>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    Arc::clone(expression)
+        .transform_up(|node| {
+            Ok(match node.downcast_ref::<Column>() {
+                Some(column) => Transformed::yes(of(column)),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+}
+
+/// `expression` over the input of a projection.
+fn inlined(
+    expression: &Arc<dyn PhysicalExpr>,
+    projection: &[ProjectionExpr],
+) -> Result<Arc<dyn PhysicalExpr>> {
+    mapped(expression, &|column| {
+        Arc::clone(&projection[column.index()].expr)
+    })
+}

@@ -1,0 +1,243 @@
+//! The narrow pass: from keys and times to facts about every row.
+
+use std::sync::Arc;
+
+use datafusion::arrow::compute::SortOptions;
+use datafusion::common::runtime::JoinSet;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::physical_plan::metrics::{Count, Time};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+
+use super::entries::{Entries, KeyHasher, Part, parts};
+use super::facts::{Facts, RowNumbers, Wanted};
+use super::order::Order;
+use super::ties::{TieBreakers, ranks};
+use super::{joined, side_by_side};
+use crate::boundary::SessionState;
+use crate::functions::BoundArguments;
+
+/// What the functions of one operator need to know of every row.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    /// The columns of the key, then the first order column.
+    pub(super) keys_and_time: Arc<dyn ExecutionPlan>,
+    /// The same, then the other order columns.
+    pub(super) all: Arc<dyn ExecutionPlan>,
+    /// How many columns the key has.
+    pub(super) keys: usize,
+    /// How each order column sorts.
+    pub(super) options: Vec<SortOptions>,
+    /// How the first one does.
+    pub(super) order: Order,
+    pub(super) ties: Vec<TieBreakers>,
+    pub(super) rules: Vec<(Arc<BoundArguments>, Wanted)>,
+    pub(super) row_numbers: bool,
+}
+
+/// What is counted.
+#[derive(Debug, Clone)]
+pub(super) struct PassMetrics {
+    pub(super) keys: Count,
+    pub(super) sessions: Count,
+    pub(super) tied_rows: Count,
+    pub(super) read: Time,
+    pub(super) sort: Time,
+}
+
+/// Facts about all rows, by address.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// How many rows each partition has.
+    pub(super) rows: Vec<u32>,
+    pub(super) rules: Vec<Facts>,
+    pub(super) row_numbers: RowNumbers,
+    _reservation: MemoryReservation,
+}
+
+/// Whether the narrow pass came to its end.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Found(Found),
+    /// There is not enough memory, or there are more rows than addresses.
+    TooMuch,
+}
+
+impl Window {
+    /// Runs the narrow pass.
+    pub(super) async fn pass(
+        &self,
+        context: &Arc<TaskContext>,
+        metrics: &PassMetrics,
+    ) -> Result<Outcome> {
+        match Box::pin(self.found(context, metrics)).await {
+            Ok(Some(found)) => Ok(Outcome::Found(found)),
+            Ok(None) => Ok(Outcome::TooMuch),
+            Err(error) => match error.find_root() {
+                DataFusionError::ResourcesExhausted(_) => Ok(Outcome::TooMuch),
+                _ => Err(error),
+            },
+        }
+    }
+
+    async fn found(
+        &self,
+        context: &Arc<TaskContext>,
+        metrics: &PassMetrics,
+    ) -> Result<Option<Found>> {
+        let consumer = MemoryConsumer::new("LateSessionizeExec").with_can_spill(true);
+        let reservation = consumer.register(context.memory_pool());
+        let reading = metrics.read.timer();
+        let Some(entries) = self.entries(context, &reservation).await? else {
+            return Ok(None);
+        };
+        drop(reading);
+        let rows: Vec<u32> = entries.iter().map(Entries::rows).collect();
+        let all = rows
+            .iter()
+            .try_fold(0u32, |sum, rows| sum.checked_add(*rows));
+        let Some(all) = all else { return Ok(None) };
+        let all = all as usize;
+        let rules = self.rules.iter();
+        let rules = rules.map(|(_, wanted)| Facts::try_new(*wanted, all, &reservation));
+        let found = Found {
+            rules: rules.collect::<Result<_>>()?,
+            row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
+            rows,
+            _reservation: reservation.new_empty(),
+        };
+        let sorting = metrics.sort.timer();
+        let follow = Follow {
+            window: self.clone(),
+            found: Arc::new(found),
+            metrics: metrics.clone(),
+        };
+        let found = self.follow(entries, follow, context, &reservation).await?;
+        drop(sorting);
+        Ok(Arc::into_inner(found).map(|found| Found {
+            _reservation: reservation,
+            ..found
+        }))
+    }
+
+    /// What is held of all rows; `None` if there are too many.
+    async fn entries(
+        &self,
+        context: &Arc<TaskContext>,
+        reservation: &MemoryReservation,
+    ) -> Result<Option<Vec<Entries>>> {
+        let plan = &self.keys_and_time;
+        let mut tasks = JoinSet::new();
+        for partition in 0..plan.output_partitioning().partition_count() {
+            let mut rows = plan.execute(partition, Arc::clone(context))?;
+            let (order, mut entries) =
+                (self.order, Entries::new(reservation.new_empty()));
+            tasks.spawn(async move {
+                let mut hasher = KeyHasher::default();
+                while let Some(batch) = rows.next().await {
+                    let pushed = batch.and_then(|batch| {
+                        let Some((time, keys)) = batch.columns().split_last() else {
+                            return Ok(false);
+                        };
+                        match order.codes(time)? {
+                            Some(codes) => entries.push(&mut hasher, keys, &codes),
+                            None => Ok(false),
+                        }
+                    });
+                    match pushed {
+                        Ok(true) => {}
+                        Ok(false) => return (partition, Ok(None)),
+                        Err(error) => return (partition, Err(error)),
+                    }
+                }
+                (partition, Ok(Some(entries)))
+            });
+        }
+        Ok(joined(tasks).await?.into_iter().collect())
+    }
+
+    /// Sorts the entries and goes through the rows of every key.
+    async fn follow(
+        &self,
+        entries: Vec<Entries>,
+        follow: Follow,
+        context: &Arc<TaskContext>,
+        reservation: &MemoryReservation,
+    ) -> Result<Arc<Found>> {
+        let threads = context.session_config().target_partitions();
+        let breaks_ties = !self.ties.is_empty();
+        let first = follow.clone();
+        let sorted = side_by_side(parts(entries), threads, move |part| {
+            let part = part.sort();
+            if breaks_ties && part.tied().next().is_some() {
+                return Ok(Some(part));
+            }
+            first.part(&part).map(|()| None)
+        });
+        let waiting: Vec<Part> = sorted.await?.into_iter().flatten().collect();
+        if !waiting.is_empty() {
+            let held = reservation.new_empty();
+            let tied: Vec<_> = tied(&waiting);
+            follow.metrics.tied_rows.add(tied.len());
+            let bases = bases(&follow.found.rows);
+            let ranks = ranks(tied, &self.ties, &bases, context, &held).await?;
+            let (ranks, second) = (Arc::new(ranks), follow.clone());
+            let followed = side_by_side(waiting, threads, move |mut part| {
+                let rank = |address| ranks.get(&address).copied().unwrap_or_default();
+                part.untie(rank);
+                second.part(&part)
+            });
+            followed.await?;
+        }
+        Ok(follow.found)
+    }
+}
+
+/// The addresses at which partitions begin.
+pub(super) fn bases(rows: &[u32]) -> Vec<u32> {
+    let before = rows.iter().scan(0, |sum, rows| {
+        let base = *sum;
+        *sum += rows;
+        Some(base)
+    });
+    before.collect()
+}
+
+/// The tied rows of all parts, with the rank of the first that they tie with.
+fn tied(parts: &[Part]) -> Vec<(u32, u32)> {
+    let mut tied = Vec::new();
+    for run in parts.iter().flat_map(Part::tied) {
+        let first = tied.len() as u32;
+        tied.extend(run.iter().map(|entry| (first, entry.address)));
+    }
+    tied
+}
+
+/// Goes through sorted rows.
+#[derive(Debug, Clone)]
+struct Follow {
+    window: Window,
+    found: Arc<Found>,
+    metrics: PassMetrics,
+}
+
+impl Follow {
+    fn part(&self, part: &Part) -> Result<()> {
+        let mut state = SessionState::default();
+        let (mut keys, mut sessions) = (0, 0);
+        for key in part.keys() {
+            keys += 1;
+            self.found.row_numbers.follow(key);
+            let rules = self.window.rules.iter().zip(&self.found.rules);
+            for ((bound, _), facts) in rules {
+                let order = self.window.order;
+                sessions += facts.follow(&bound.rules, order, key, &mut state)?;
+            }
+        }
+        self.metrics.keys.add(keys);
+        self.metrics.sessions.add(sessions);
+        Ok(())
+    }
+}

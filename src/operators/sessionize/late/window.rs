@@ -1,0 +1,141 @@
+//! Which windows the operator can take over.
+
+use std::sync::Arc;
+
+use datafusion::arrow::compute::SortOptions;
+use datafusion::common::Result;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+
+use super::emit::{Function, Output};
+use super::entries::KeyHasher;
+use super::facts::Wanted;
+use super::narrow::project;
+use super::order::Order;
+use super::pass::Window;
+use super::ties::TieBreakers;
+use crate::functions::{BoundArguments, SessionCall};
+use crate::operators::sessionize::exec::call;
+use crate::operators::sessionize::run::Call;
+
+/// A window: its key and order, and the rules of the functions over it.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) key: Vec<Arc<dyn PhysicalExpr>>,
+    pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
+    pub(super) rules: Vec<(Arc<BoundArguments>, Wanted)>,
+    pub(super) row_numbers: bool,
+}
+
+impl Shape {
+    /// The shape of a window and its functions; `None` if the operator cannot give the same.
+    pub(super) fn of(
+        window: &BoundedWindowAggExec,
+    ) -> Result<Option<(Self, Vec<Output>)>> {
+        let input = window.input().schema();
+        let expressions = window.window_expr();
+        let Some(first) = expressions.first() else {
+            return Ok(None);
+        };
+        let key = first.partition_by().to_vec();
+        let order = first.order_by().iter();
+        let order: Vec<_> = order.map(|e| (Arc::clone(&e.expr), e.options)).collect();
+        let mut read = key.iter().chain(order.iter().map(|(e, _)| e));
+        let Some((time, options)) = order.first() else {
+            return Ok(None);
+        };
+        let types = key.iter().map(|key| key.data_type(&input));
+        let types = types.collect::<Result<Vec<_>>>()?;
+        let supported = !types.is_empty()
+            && types.iter().all(KeyHasher::supports)
+            && Order::supports(&time.data_type(&input)?)
+            && !read.any(is_volatile);
+        if !supported {
+            return Ok(None);
+        }
+        let mut outputs = Vec::with_capacity(expressions.len());
+        let mut rules: Vec<(SessionCall, Wanted)> = Vec::new();
+        for expression in expressions {
+            let function = match call(expression, &input)? {
+                Some(Call::RowNumber) => Function::RowNumber,
+                Some(Call::Session(call)) if over(&call, time, *options) => {
+                    session(&call, time, &mut rules)
+                }
+                _ => return Ok(None),
+            };
+            let field = expression.field()?;
+            outputs.push(Output { field, function });
+        }
+        let numbers = |output: &Output| matches!(output.function, Function::RowNumber);
+        let rules = rules.into_iter();
+        let shape = Self {
+            row_numbers: outputs.iter().any(numbers),
+            rules: rules.map(|(call, wanted)| (call.bound, wanted)).collect(),
+            key,
+            order,
+        };
+        Ok(Some((shape, outputs)))
+    }
+
+    /// The window over rows of `input`, which is repeatable.
+    pub(super) fn over(&self, input: &Arc<dyn ExecutionPlan>) -> Result<Window> {
+        let columns = |expressions: &mut dyn Iterator<Item = &Arc<dyn PhysicalExpr>>| {
+            let columns = expressions
+                .enumerate()
+                .map(|(i, e)| ProjectionExpr::new(Arc::clone(e), format!("__{i}")));
+            project(input, columns.collect())
+        };
+        let order = || self.order.iter().map(|(e, _)| e);
+        let options: Vec<_> = self.order.iter().map(|(_, options)| *options).collect();
+        let keys = self.key.len();
+        // one column tells most rows apart, so few are read at first
+        let mut ties = Vec::new();
+        let (mut from, mut count) = (1, 1);
+        while from < options.len() {
+            let until = options.len().min(from + count);
+            ties.push(TieBreakers {
+                columns: columns(&mut order().take(until).skip(from))?,
+                options: options[from..until].to_vec(),
+            });
+            (from, count) = (until, 2 * count);
+        }
+        Ok(Window {
+            keys_and_time: columns(&mut self.key.iter().chain(order().take(1)))?,
+            all: columns(&mut self.key.iter().chain(order()))?,
+            keys,
+            order: Order::new(options[0]),
+            options,
+            ties,
+            rules: self.rules.clone(),
+            row_numbers: self.row_numbers,
+        })
+    }
+}
+
+/// Whether a call depends on nothing but the time that rows are ordered by.
+fn over(call: &SessionCall, time: &Arc<dyn PhysicalExpr>, options: SortOptions) -> bool {
+    let read = &call.evaluated[usize::from(call.kind.has_key())..];
+    !options.descending && matches!(read, [one] if one == time)
+}
+
+fn session(
+    call: &SessionCall,
+    time: &Arc<dyn PhysicalExpr>,
+    rules: &mut Vec<(SessionCall, Wanted)>,
+) -> Function {
+    let known = rules.iter().position(|(other, _)| other.shares_rule(call));
+    let rule = known.unwrap_or_else(|| {
+        rules.push((call.clone(), Wanted::default()));
+        rules.len() - 1
+    });
+    rules[rule].1.add(call.kind);
+    let key = call.evaluated.first().filter(|_| call.kind.has_key());
+    Function::Session {
+        kind: call.kind,
+        rule,
+        time_type: call.bound.time_type.clone(),
+        read: [time].into_iter().chain(key).cloned().collect(),
+    }
+}
