@@ -13,6 +13,7 @@ mod embedding;
 mod functions_page;
 mod incremental;
 mod json_lake;
+mod late;
 mod layers;
 mod optimize;
 mod oracle;

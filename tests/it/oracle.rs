@@ -106,9 +106,24 @@ async fn functions_equal_the_naive_loop() {
         assert_eq!(at_once, expected, "seed {seed}, at once, {case:?}");
 
         // the same functions without the ends, which are not known there
-        for (operator, how) in [(true, "in one pass"), (false, "row by row")] {
-            let setting = format!("SET sessionize.enable_operator = {operator}");
-            context.sql(&setting).await.unwrap();
+        for (settings, how) in [
+            (
+                ["enable_operator = true", "late_materialization = true"],
+                "late",
+            ),
+            (
+                ["enable_operator = true", "late_materialization = false"],
+                "in one pass",
+            ),
+            (
+                ["enable_operator = false", "late_materialization = true"],
+                "row by row",
+            ),
+        ] {
+            for setting in settings {
+                let setting = format!("SET sessionize.{setting}");
+                context.sql(&setting).await.unwrap();
+            }
             let mut passing = found(&context, &case, false).await;
             for (id, answer) in &mut passing {
                 if let (Some(answer), Some(expected)) = (answer, &expected[id]) {

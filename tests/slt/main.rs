@@ -24,9 +24,10 @@ use sqllogictest::{
 struct Database(SessionContext);
 
 impl Database {
-    fn new(enable_operator: bool) -> Self {
+    fn new((enable_operator, late_materialization): (bool, bool)) -> Self {
         let mut options = SessionizeOptions::default();
         options.enable_operator = enable_operator;
+        options.late_materialization = late_materialization;
         let config = SessionConfig::new()
             .with_target_partitions(4)
             .with_option_extension(options);
@@ -103,7 +104,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 async fn run(path: &Path, complete: bool) -> std::result::Result<(), String> {
-    let mut runner = Runner::new(|| async { Ok(Database::new(true)) });
+    let mut runner = Runner::new(|| async { Ok(Database::new((true, true))) });
     if complete {
         let updated = runner.update_test_file(
             path,
@@ -114,12 +115,12 @@ async fn run(path: &Path, complete: bool) -> std::result::Result<(), String> {
         );
         return updated.await.map_err(|error| error.to_string());
     }
-    for operator in [true, false] {
-        let mut runner = Runner::new(move || async move { Ok(Database::new(operator)) });
+    for operators in [(true, true), (true, false), (false, false)] {
+        let mut runner = Runner::new(move || async move { Ok(Database::new(operators)) });
         let outcome = runner.run_file_async(path).await;
         outcome.map_err(|error| {
             let error = error.display(false);
-            format!("sessionize.enable_operator = {operator}: {error}")
+            format!("operators (one pass, late) = {operators:?}: {error}")
         })?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::Column;
@@ -58,12 +59,16 @@ fn repeatable_scan(
     plan: &Arc<dyn ExecutionPlan>,
     source: &DataSourceExec,
 ) -> Option<Arc<dyn ExecutionPlan>> {
-    let files = source.data_source().downcast_ref::<FileScanConfig>()?;
-    if files.limit.is_some() {
+    let source = source.data_source();
+    if source.fetch().is_some() {
         return None;
     }
+    if source.is::<MemorySourceConfig>() {
+        return Some(Arc::clone(plan));
+    }
     // else partitions take files from one another
-    plan.with_preserve_order(true)
+    let files = source.downcast_ref::<FileScanConfig>();
+    files.and_then(|_| plan.with_preserve_order(true))
 }
 
 /// The rows of `plan`, which is repeatable, with `columns` made of them and nothing else.
