@@ -66,12 +66,11 @@ pub(super) fn as_text(file: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
     let fields = file.fields().iter().map(|field| {
         let known = lake.field_with_name(field.name());
         let same = known.is_ok_and(|f| f.data_type() == field.data_type());
-        if same || field.data_type().is_nested() {
-            field.as_ref().clone()
-        } else {
-            let text = DataType::Utf8;
-            Field::new(field.name(), text, true)
-        }
+        let data_type = match same || field.data_type().is_nested() {
+            true => field.data_type().clone(),
+            false => DataType::Utf8,
+        };
+        Field::new(field.name(), data_type, true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -5,6 +5,7 @@
 //!   scan: file ──► needed columns and row groups ──► converted to the lake's types
 //! ```
 
+mod bytes;
 mod convert;
 mod dotted;
 mod files;
