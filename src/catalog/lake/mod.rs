@@ -15,6 +15,7 @@ mod json;
 mod known;
 mod schema;
 mod table;
+mod text;
 mod types;
 
 use std::sync::Arc;
