@@ -47,6 +47,14 @@ pub(crate) fn parse_csv(text: &str, delimiter: char) -> Result<CsvTable, CsvErro
     Ok(CsvTable { header, records })
 }
 
+/// The names of the first line of `text` as they are written: an empty one is ''.
+pub(crate) fn header_names(text: &str, delimiter: char) -> Result<Vec<String>, CsvError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let first = split(text, delimiter)?.into_iter().next();
+    let names = first.map(|(_, names)| names).unwrap_or_default();
+    Ok(names.into_iter().map(Option::unwrap_or_default).collect())
+}
+
 fn header(names: Vec<Option<String>>) -> Result<Vec<String>, CsvError> {
     let mut header: Vec<String> = Vec::with_capacity(names.len());
     for name in names {

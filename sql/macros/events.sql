@@ -24,13 +24,17 @@
 {% endmacro %}
 
 {# All other fields of the input, and the names they get: what no column of a table may be
-   called by becomes `_`, and `source_` goes before a name that is taken. #}
+   called by becomes `_`, and `source_` goes before a name that is taken (tables do not tell
+   cases apart). #}
 {% macro events_further_fields() %}
     {% set taken = [
         'event_id', 'resolved_user', 'user_id', 'anonymous_id', 'tstamp', 'reason',
         'previous_tstamp', 'time_since_last_event', 'new_session', 'session_number',
         'session_id'
     ] %}
+    {% for field in events_known_fields() %}
+        {% do taken.append(field | lower) %}
+    {% endfor %}
     {% set further = [] %}
     {% for column in adapter.get_columns_in_relation(source('events', 'raw_events')) %}
         {% if column.name not in events_known_fields() %}

@@ -141,8 +141,8 @@ pub(crate) struct RunArguments {
 pub(crate) struct InitArguments {
     /// Folder of the new project [default: the current folder]
     pub(crate) dir: Option<PathBuf>,
-    /// Packs to write, with what they need [default: all]
-    #[arg(long, num_args = 1.., value_name = "NAME")]
+    /// Packs to write, with what they need: `a b` or `a,b` [default: all]
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "NAME")]
     pub(crate) pack: Vec<String>,
     /// Look at the events there (Parquet, CSV or JSON: a file, folder, glob or URL) and write
     /// a project over them

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::support::{Project, assert_output};
 
-fn folder() -> Project {
+pub(crate) fn folder() -> Project {
     let project = Project::empty();
     for file in ["dbt_project.yml", "profiles.yml"] {
         fs::remove_file(project.path(file)).expect("a file");
@@ -19,7 +19,7 @@ fn packaged(path: &str) -> String {
 }
 
 /// Runs the binary; what it printed if it ended well.
-fn fine(project: &Project, arguments: &[&str]) -> String {
+pub(crate) fn fine(project: &Project, arguments: &[&str]) -> String {
     let printed = project.run(arguments);
     assert!(printed.starts_with("exit: 0"), "{arguments:?}: {printed}");
     printed
@@ -118,7 +118,12 @@ fn a_table_with_names_of_its_own_becomes_page_views() {
 }
 
 /// Builds a project over `from`; its page views or events, and sessions.
-fn counted(project: &Project, from: &str, name: &str, tables: [&str; 2]) -> String {
+pub(crate) fn counted(
+    project: &Project,
+    from: &str,
+    name: &str,
+    tables: [&str; 2],
+) -> String {
     fine(project, &["init", "--from", from, name]);
     let built = fine(project, &["build", "--project-dir", name]);
     assert!(built.contains("WARN=0 ERROR=0"), "{built}");
@@ -153,7 +158,7 @@ fn samples_are_read_as_they_are() {
 }
 
 /// Writes the rows of a query as a Parquet file.
-fn parquet(project: &Project, sql: &str, file: &str) {
+pub(crate) fn parquet(project: &Project, sql: &str, file: &str) {
     let project_of = ["init", "tool", "--pack", "events"];
     if !project.path("tool").exists() {
         fine(project, &project_of);

@@ -7,6 +7,7 @@ mod artifacts;
 mod commands;
 mod errors;
 mod init;
+mod init_files;
 #[cfg(unix)]
 mod interrupt;
 mod kills;

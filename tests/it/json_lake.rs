@@ -149,6 +149,41 @@ async fn declared_columns_are_found_and_cast() {
 }
 
 #[tokio::test]
+async fn no_digit_of_a_whole_number_gets_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "{\"id\": 9007199254740993, \"n\": 4294967296, \"mixed\": 9007199254740993}\n\
+        {\"id\": 9223372036854775807, \"n\": 1.5, \"mixed\": 0.50}";
+    write(folder.path(), "a.json", text);
+    let sql = "select arrow_typeof(id) as t, id, n, mixed from lake order by id";
+    let shown = query(folder.path(), true, vec![], sql).await.unwrap();
+    let row = "| Int64 | 9007199254740993    | 4294967296.0 | 9007199254740993 |";
+    assert!(shown.contains(row), "{shown}");
+    let row = "| Int64 | 9223372036854775807 | 1.5          | 0.50             |";
+    assert!(shown.contains(row), "{shown}");
+    // whole numbers in one file, fractions in another
+    write(
+        folder.path(),
+        "b.json",
+        "{\"id\": 0.5}\n{\"id\": 18446744073709551615}",
+    );
+    let sql = "select id from lake where id is not null order by id";
+    let shown = query(folder.path(), true, vec![], sql).await.unwrap();
+    for id in [
+        "0.5 ",
+        "9007199254740993",
+        "9223372036854775807",
+        "18446744073709551615",
+    ] {
+        assert!(shown.contains(id), "{id}: {shown}");
+    }
+    fs::remove_file(folder.path().join("b.json")).unwrap();
+    write(folder.path(), "b.json", "{\"id\": 0.5}");
+    let shown = query(folder.path(), true, vec![], sql).await.unwrap();
+    assert!(shown.contains("| 9007199254740993    |"), "{shown}");
+    assert!(shown.contains("| 0.5                 |"), "{shown}");
+}
+
+#[tokio::test]
 async fn without_flattening_objects_are_structs() {
     let folder = tempfile::tempdir().unwrap();
     write(

@@ -19,6 +19,7 @@ mod optimize;
 mod oracle;
 mod other_engine;
 mod packs;
+mod parquet_types;
 mod run;
 mod scalars;
 mod schedules;

@@ -10,10 +10,11 @@ use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit,
 };
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{
     Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
 };
-use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{
@@ -21,8 +22,8 @@ use datafusion::physical_expr_adapter::{
 };
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::dotted;
 use super::types::plain;
+use super::{dotted, text};
 use crate::timestamp::{convert, per_second};
 
 /// What follows a column's name where one of its values does not fit.
@@ -275,10 +276,11 @@ impl PhysicalExpr for LakeCast {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let array = self.input.evaluate(batch)?.into_array(batch.num_rows())?;
-        let column = self.field.name();
-        let values = values(&array, self.field.data_type())
-            .map_err(|e| e.context(format!("column `{column}` {UNREADABLE_COLUMN}")))?;
-        Ok(ColumnarValue::Array(values))
+        let (column, to) = (self.field.name(), self.field.data_type());
+        match values(&array, to) {
+            Ok(values) => Ok(ColumnarValue::Array(values)),
+            Err(e) => exec_err!("column `{column}` {UNREADABLE_COLUMN}: {}", cause(&e)),
+        }
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -298,6 +300,18 @@ impl PhysicalExpr for LakeCast {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+/// What went wrong, without the names of the layers it went through.
+fn cause(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::Execution(cause) => cause.clone(),
+        DataFusionError::ArrowError(e, _) => match e.as_ref() {
+            ArrowError::CastError(cause) | ArrowError::ParseError(cause) => cause.clone(),
+            other => other.to_string(),
+        },
+        other => other.strip_backtrace(),
     }
 }
 
@@ -321,6 +335,8 @@ fn values(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
             let utc = convert(&plain_values(array)?, unit, None)?;
             Ok(cast_with_options(&utc, to, &strict)?)
         }
+        (DataType::FixedSizeBinary(_), DataType::Utf8) => Ok(text::hex(array)),
+        (from, DataType::Utf8) if from.is_nested() => text::json(array),
         _ => Ok(cast_with_options(array, to, &strict)?),
     }
 }

@@ -10,7 +10,10 @@ use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_plan::PhysicalExpr;
 
-/// A file's columns with structs taken apart. A struct without fields leaves nothing.
+use super::types::flat;
+
+/// A file's columns with structs taken apart, of types that tables hold. A struct without
+/// fields leaves nothing.
 pub(super) fn flattened(file: &Schema) -> Result<Schema> {
     let mut fields: Vec<Field> = Vec::new();
     level(file.fields(), "", &mut fields);
@@ -30,7 +33,10 @@ fn level(fields: &Fields, above: &str, into: &mut Vec<Field>) {
         let name = format!("{above}{}", field.name());
         match field.data_type() {
             DataType::Struct(below) => level(below, &format!("{name}."), into),
-            other => into.push(Field::new(name, other.clone(), true)),
+            other => {
+                let field = field.as_ref().clone().with_name(name);
+                into.push(field.with_data_type(flat(other)).with_nullable(true));
+            }
         }
     }
 }

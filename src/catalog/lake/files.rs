@@ -44,10 +44,23 @@ impl Format {
         let (_, ending) = name.rsplit_once('.')?;
         match ending {
             "parquet" | "parq" | "pq" => Some(Self::Parquet),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" => Some(Self::Csv),
             "json" | "ndjson" | "jsonl" => Some(Self::Json),
             _ => None,
         }
+    }
+}
+
+/// What errors say where an ending does not tell the format.
+const ENDINGS: &str = "expected `.parquet`, `.csv`, `.tsv`, `.json`, `.ndjson` or `.jsonl` (the texts also with `.gz`)";
+
+/// What separates the fields of a CSV file, by its ending.
+pub(super) fn delimiter(path: &Path) -> u8 {
+    let name = path.as_ref().to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    match name.ends_with(".tsv") {
+        true => b'\t',
+        false => b',',
     }
 }
 
@@ -81,10 +94,10 @@ pub(super) async fn list(
     // also a file whose name looks like a glob
     if let Some(meta) = file_at(store, &exact).await? {
         let base = parent(&exact);
-        // a file that was named and has no telling ending is taken for Parquet
-        let format = format
-            .or_else(|| Format::of(&exact))
-            .unwrap_or(Format::Parquet);
+        let format = match format.or_else(|| Format::of(&exact)) {
+            Some(format) => format,
+            None => guessed(store, &meta, location).await?,
+        };
         return chosen(vec![meta], base, Some(format), location);
     }
     let glob = Glob::new(&whole);
@@ -109,16 +122,26 @@ pub(super) async fn list(
     let mut files: Vec<_> = store.list(Some(&base)).try_collect().await?;
     files.retain(|file| {
         let below = file.location.prefix_match(&base);
-        let hidden = below.is_none_or(|mut parts| parts.any(|p| is_hidden(p.as_ref())));
+        !below.is_none_or(|mut parts| parts.any(|p| is_hidden(p.as_ref())))
+    });
+    let unread = files
+        .first()
+        .map(|file| shown_file(location, &file.location));
+    files.retain(|file| {
         let found = Format::of(&file.location);
         let told = || found.is_some() && (format.is_none() || format == found);
         let path = file.location.as_ref();
-        let meant = match &glob {
+        match &glob {
             None => told(),
             Some(glob) => glob.matches(path) || (glob.matches_folder_of(path) && told()),
-        };
-        !hidden && meant
+        }
     });
+    if let Some(unread) = unread.filter(|_| files.is_empty() && glob.is_none()) {
+        return plan_err!(
+            "{NO_FILES} `{}`: `{unread}` has another ending; {ENDINGS}",
+            shown(location)
+        );
+    }
     files.sort_by(|a, b| a.location.cmp(&b.location));
     chosen(files, base, format, location)
 }
@@ -135,6 +158,23 @@ async fn file_at(
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(e) => Err(DataFusionError::from(e)),
     }
+}
+
+/// A file that was named and whose ending does not tell its format may be Parquet.
+async fn guessed(
+    store: &Arc<dyn ObjectStore>,
+    file: &ObjectMeta,
+    location: &Url,
+) -> Result<Format> {
+    const MAGIC: &[u8] = b"PAR1";
+    let begin = 0..file.size.min(MAGIC.len() as u64);
+    if file.size == 0 || store.get_range(&file.location, begin).await? == MAGIC {
+        return Ok(Format::Parquet);
+    }
+    plan_err!(
+        "the ending of `{}` does not tell its format, and it is no Parquet file; {ENDINGS}",
+        shown_file(location, &file.location)
+    )
 }
 
 fn parent(path: &Path) -> Path {
@@ -163,13 +203,18 @@ fn chosen(
         let path = &file.location;
         let Some(found) = format.or_else(|| Format::of(path)) else {
             return plan_err!(
-                "the ending of `{path}` does not tell its format; set `format` to `parquet`, `csv` or `json`"
+                "the ending of `{}` does not tell its format; {ENDINGS}, or `format` in the source's `config`",
+                shown_file(location, path)
             );
         };
         let (expected, other) = *first.get_or_insert((found, path));
         if expected != found {
             return plan_err!(
-                "`{other}` and `{path}` are of different formats; set `format` or use a glob such as `*.parquet`"
+                "`{}` and `{}` are of different formats; name the files of one by a glob such as `{}/*.{}`",
+                shown_file(location, other),
+                shown_file(location, path),
+                shown(location).trim_end_matches('/'),
+                other.extension().unwrap_or("parquet")
             );
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::datasource::listing::PartitionedFile;
 
-use super::files::{Format, compression};
+use super::files::{Format, compression, delimiter};
 use super::types::common;
 
 /// Files that are read alike: all Parquet files (each is adapted as it is opened), CSV files
@@ -16,19 +16,20 @@ pub(super) struct Group {
     pub(super) files: Vec<PartitionedFile>,
 }
 
-/// Files by header (CSV) and compression, in the order of the first of each.
+/// Files by header (CSV), compression and delimiter, in the order of the first of each.
 pub(super) fn grouped(
     format: Format,
     files: Vec<PartitionedFile>,
     schemas: &[SchemaRef],
 ) -> Vec<Group> {
-    let mut keys: Vec<(Vec<String>, bool)> = Vec::new();
+    let mut keys: Vec<(Vec<String>, bool, u8)> = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     for (file, schema) in files.into_iter().zip(schemas) {
         let names = schema.fields().iter().map(|f| f.name().clone());
         let names = (format == Format::Csv).then(|| names.collect());
-        let zipped = compression(&file.object_meta.location).is_compressed();
-        let key = (names.unwrap_or_default(), zipped);
+        let path = &file.object_meta.location;
+        let zipped = compression(path).is_compressed();
+        let key = (names.unwrap_or_default(), zipped, delimiter(path));
         if let Some(index) = keys.iter().position(|k| *k == key) {
             let group = &mut groups[index];
             group.schema = union(&group.schema, schema);
@@ -61,17 +62,18 @@ fn union(a: &SchemaRef, b: &SchemaRef) -> SchemaRef {
 }
 
 /// The columns of a CSV or JSON file as text where the lake's type is not the one that was
-/// guessed: no digit gets lost on the way.
-pub(super) fn as_text(file: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
+/// found: no digit gets lost on the way. Those of CSV all are: their types were found in the
+/// first rows alone, and the lake names column and value of a row that does not fit.
+pub(super) fn as_text(format: Format, file: &SchemaRef, lake: &SchemaRef) -> SchemaRef {
     let fields = file.fields().iter().map(|field| {
         let known = lake.field_with_name(field.name());
         let same = known.is_ok_and(|f| f.data_type() == field.data_type());
-        if same || field.data_type().is_nested() {
-            field.as_ref().clone()
-        } else {
-            let text = DataType::Utf8;
-            Field::new(field.name(), text, true)
-        }
+        let kept = (same && format != Format::Csv) || field.data_type().is_nested();
+        let data_type = match kept {
+            true => field.data_type().clone(),
+            false => DataType::Utf8,
+        };
+        Field::new(field.name(), data_type, true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -5,15 +5,18 @@
 //!   scan: file ──► needed columns and row groups ──► converted to the lake's types
 //! ```
 
+mod bytes;
 mod convert;
 mod dotted;
 mod files;
 mod glob;
 mod groups;
+mod header;
 mod json;
 mod known;
 mod schema;
 mod table;
+mod text;
 mod types;
 
 use std::sync::Arc;
@@ -115,7 +118,7 @@ async fn open(
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let names = shown(&location, &listing.files);
     let mut lake = schema::lake(&declared, &names, &schemas, fields, values)?;
-    if listing.format == Format::Json {
+    if listing.format != Format::Parquet {
         lake = lake.without_null_types();
     }
     if let Some(known) = known {
@@ -226,8 +229,14 @@ async fn schemas(
             }
             let format = reading.of(&file);
             let files = std::slice::from_ref(&file);
-            let schema = format.infer_schema(state, store, files).await;
-            schema.and_then(|s| reading.columns(s)).map_err(|e| {
+            let schema = async {
+                if reading.format == Format::Csv {
+                    header::check_header(store, &file).await?;
+                }
+                let schema = format.infer_schema(state, store, files).await?;
+                reading.columns(schema)
+            };
+            schema.await.map_err(|e| {
                 let shown = files::shown_file(&reading.location, &file.location);
                 e.context(format!("the file `{shown}` is not readable"))
             })
@@ -297,6 +306,7 @@ impl Reading {
             Format::Csv => {
                 let csv = CsvFormat::default().with_has_header(true);
                 let csv = csv.with_newlines_in_values(true);
+                let csv = csv.with_delimiter(files::delimiter(&file.location));
                 Arc::new(csv.with_file_compression_type(compression))
             }
             Format::Json => Arc::new(JsonLake {

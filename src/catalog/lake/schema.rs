@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+use super::json::is_long;
 use super::types::{common, plain, readable};
 
 /// A declared column with its type resolved.
@@ -50,6 +51,8 @@ impl LakeSchema {
 struct Found {
     data_type: DataType,
     file: String,
+    /// Holds whole numbers that a double would round.
+    long: bool,
 }
 
 /// The schema of files with `schemas`; `files` is what errors call them.
@@ -84,7 +87,15 @@ pub(super) fn lake(
             let data_type = known.cloned().unwrap_or_else(|| plain(field.data_type()));
             let file = file.to_owned();
             order.push(name.clone());
-            found.insert(name, Found { data_type, file });
+            let long = is_long(field);
+            found.insert(
+                name,
+                Found {
+                    data_type,
+                    file,
+                    long,
+                },
+            );
         }
     }
     let mut fields: Vec<Field> = order
@@ -145,7 +156,12 @@ fn merge(
     if known.is_some() {
         return check(name, field.data_type(), known, file);
     }
+    previous.long |= is_long(field);
     match common(&previous.data_type, field.data_type()) {
+        Some(data_type) if previous.long && data_type.is_floating() => {
+            previous.data_type = DataType::Utf8;
+            Ok(())
+        }
         Some(data_type) => {
             previous.data_type = data_type;
             Ok(())

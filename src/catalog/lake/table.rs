@@ -91,7 +91,7 @@ impl FileTable {
             Format::Csv | Format::Json => {
                 let mut groups = grouped(format, files, schemas);
                 for group in &mut groups {
-                    group.schema = as_text(&group.schema, &lake.files);
+                    group.schema = as_text(format, &group.schema, &lake.files);
                 }
                 groups
             }

@@ -22,6 +22,37 @@ pub(super) fn plain(data_type: &DataType) -> DataType {
     }
 }
 
+/// The type that a column of a flattened file has: one that tables hold and that SQL turns into
+/// text. Nothing that it holds is lost on the way (see [`super::text`]).
+pub(super) fn flat(data_type: &DataType) -> DataType {
+    match plain(data_type) {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _) => {
+            let below = plain(item.data_type());
+            match below.is_nested() || flat(&below) != below {
+                true => DataType::Utf8,
+                false => DataType::new_list(below, true),
+            }
+        }
+        DataType::Decimal256(precision, scale) if precision <= 38 => {
+            DataType::Decimal128(precision, scale)
+        }
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Date64 => DataType::Timestamp(TimeUnit::Millisecond, None),
+        DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Duration(_)
+        | DataType::Interval(_)
+        | DataType::Decimal256(_, _)
+        | DataType::FixedSizeBinary(_) => DataType::Utf8,
+        other if other.is_nested() => DataType::Utf8,
+        other => other,
+    }
+}
+
 fn is_utc(zone: &str) -> bool {
     let names = ["utc", "z", "+00:00", "+00", "etc/utc", "gmt"];
     names.iter().any(|name| zone.eq_ignore_ascii_case(name))
@@ -145,6 +176,8 @@ pub(super) fn readable(from: &DataType, to: &DataType) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::datatypes::Field;
+
     use super::*;
 
     #[test]
@@ -176,6 +209,32 @@ mod tests {
             assert_eq!(common(&b, &a), Some(both), "{b} {a}");
         }
         assert_eq!(common(&DataType::Boolean, &DataType::Date32), None);
+    }
+
+    #[test]
+    fn flattened_columns_have_types_that_tables_hold() {
+        let list = |item| DataType::new_list(item, true);
+        let large = |item| DataType::LargeList(Arc::new(Field::new("item", item, true)));
+        let pair =
+            || DataType::Struct(vec![Field::new("a", DataType::Utf8, true)].into());
+        let stamp = DataType::Timestamp(TimeUnit::Millisecond, None);
+        for (found, expected) in [
+            (DataType::Int8, DataType::Int8),
+            (DataType::Binary, DataType::Binary),
+            (DataType::Time64(TimeUnit::Nanosecond), DataType::Utf8),
+            (DataType::Duration(TimeUnit::Second), DataType::Utf8),
+            (DataType::FixedSizeBinary(16), DataType::Utf8),
+            (DataType::Decimal256(60, 2), DataType::Utf8),
+            (DataType::Decimal256(20, 2), DataType::Decimal128(20, 2)),
+            (DataType::UInt64, DataType::Decimal128(20, 0)),
+            (DataType::Date64, stamp),
+            (large(DataType::LargeUtf8), list(DataType::Utf8)),
+            (list(DataType::Time32(TimeUnit::Second)), DataType::Utf8),
+            (list(list(DataType::Int64)), DataType::Utf8),
+            (list(pair()), DataType::Utf8),
+        ] {
+            assert_eq!(flat(&found), expected, "{found}");
+        }
     }
 
     #[tokio::test]

@@ -7,12 +7,24 @@ use datafusion::common::{Result, plan_err};
 
 use super::scan::{entries, items, unquoted};
 
+/// Marks a field of whole numbers that a double would round.
+const LONG: &str = "sessionize.long";
+/// A double holds every whole number up to here.
+const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+/// Whether a field of a file holds whole numbers that a double would round.
+pub(in super::super) fn is_long(field: &Field) -> bool {
+    field.metadata().contains_key(LONG)
+}
+
 /// What the values of a field have in common.
 #[derive(Debug)]
 enum Kind {
     Null,
     Boolean,
     Integer,
+    /// Whole numbers of which a double would round some.
+    Long,
     Number,
     Text,
     Object(Columns),
@@ -61,7 +73,11 @@ impl Columns {
     pub(super) fn fields(&self) -> Result<Fields> {
         let fields = self.fields.iter().map(|(name, kind)| {
             let data_type = kind.data_type(name)?;
-            Ok(Field::new(name, data_type, true))
+            let field = Field::new(name, data_type, true);
+            Ok(match kind {
+                Kind::Long => field.with_metadata([(LONG.into(), String::new())].into()),
+                _ => field,
+            })
         });
         fields.collect()
     }
@@ -83,6 +99,7 @@ impl Kind {
             (Self::Object(_) | Self::List(_) | Self::Mixed, _) => Self::Mixed,
             (Self::Boolean, Self::Boolean) => Self::Boolean,
             (Self::Integer, Self::Integer) => Self::Integer,
+            (Self::Integer | Self::Long, Self::Integer | Self::Long) => Self::Long,
             (Self::Integer | Self::Number, Self::Integer | Self::Number) => Self::Number,
             _ => Self::Text,
         };
@@ -116,7 +133,7 @@ impl Kind {
         Ok(match self {
             Self::Null => DataType::Null,
             Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
+            Self::Integer | Self::Long => DataType::Int64,
             Self::Number => DataType::Float64,
             Self::Text => DataType::Utf8,
             Self::Object(columns) => DataType::Struct(columns.fields()?),
@@ -135,7 +152,8 @@ fn number(value: &[u8]) -> Kind {
     let text = std::str::from_utf8(value).unwrap_or_default();
     if !value.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) {
         return match text.parse::<i64>() {
-            Ok(_) => Kind::Integer,
+            Ok(whole) if whole.unsigned_abs() <= EXACT => Kind::Integer,
+            Ok(_) => Kind::Long,
             Err(_) => Kind::Text,
         };
     }
@@ -167,6 +185,10 @@ mod tests {
             ("1", "2", DataType::Int64),
             ("1", "1.5", DataType::Float64),
             ("1", "\"a\"", DataType::Utf8),
+            ("1", "9007199254740993", DataType::Int64),
+            ("1.5", "9007199254740992", DataType::Float64),
+            ("1.5", "9007199254740993", DataType::Utf8),
+            ("1.5", "-9223372036854775808", DataType::Utf8),
             ("true", "1", DataType::Utf8),
             ("null", "true", DataType::Boolean),
             ("null", "null", DataType::Null),

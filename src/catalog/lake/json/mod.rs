@@ -17,28 +17,25 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{Result, Statistics};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_plan::ExecutionPlan;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
-use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
+use futures::StreamExt;
+use object_store::{ObjectMeta, ObjectStore};
 use url::Url;
 
+use super::bytes::chunks;
 use super::files::shown_file;
 use kind::Columns;
+pub(super) use kind::is_long;
 use records::{Record, Records};
 use source::JsonLakeSource;
-
-/// How much of a file on disk is read at once.
-const CHUNK: u64 = 1 << 20;
 
 /// How the JSON files of a lake are read.
 #[derive(Debug, Clone)]
@@ -51,38 +48,6 @@ pub(super) struct JsonLake {
 }
 
 impl JsonLake {
-    /// The file's bytes, decompressed.
-    async fn chunks(
-        &self,
-        store: &Arc<dyn ObjectStore>,
-        file: &ObjectMeta,
-    ) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let path = file.location.clone();
-        let found = store.get(&path).await?;
-        let whole = found.range.clone();
-        let bytes: BoxStream<'static, Result<Bytes>> = match found.payload {
-            GetResultPayload::Stream(bytes) => {
-                bytes.map_err(DataFusionError::from).boxed()
-            }
-            GetResultPayload::File(..) => {
-                let store = Arc::clone(store);
-                futures::stream::try_unfold(whole.start, move |start| {
-                    let (store, path) = (Arc::clone(&store), path.clone());
-                    let end = whole.end.min(start.saturating_add(CHUNK));
-                    async move {
-                        if start >= end {
-                            return Ok(None);
-                        }
-                        let bytes = store.get_range(&path, start..end).await?;
-                        Ok(Some((bytes, end)))
-                    }
-                })
-                .boxed()
-            }
-        };
-        self.compression.convert_stream(bytes)
-    }
-
     /// What errors call a file.
     fn shown(&self, file: &ObjectMeta) -> String {
         shown_file(&self.location, &file.location)
@@ -96,7 +61,7 @@ impl JsonLake {
         columns: &mut Columns,
     ) -> Result<()> {
         let mut records = Records::new(self.shown(file));
-        let mut chunks = self.chunks(store, file).await?;
+        let mut chunks = chunks(store, file, self.compression).await?;
         let mut flat = Vec::new();
         let mut see = |record: Record<'_>| {
             if !self.flatten {

@@ -15,6 +15,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use object_store::ObjectStore;
 
+use super::super::bytes::chunks;
 use super::records::{Record, Records};
 use super::{JsonLake, flat};
 
@@ -38,7 +39,7 @@ impl FileOpener for JsonLakeOpener {
             let file = file.object_meta;
             let name = lake.shown(&file);
             let reading = Reading {
-                chunks: lake.chunks(&store, &file).await?,
+                chunks: chunks(&store, &file, lake.compression).await?,
                 records: Records::new(name.clone()),
                 rows: Rows {
                     name,

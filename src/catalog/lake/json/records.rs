@@ -16,6 +16,9 @@ const LONGEST: usize = 64 << 20;
 /// Objects and lists within one another, at most; as `serde_json` reads them.
 const DEEPEST: u32 = 128;
 
+/// What is wrong with a line that ends within its object.
+const UNENDED: &str = "the object that begins here does not end on its line; expected one object a line, or one array of objects: `[{…}, {…}]`";
+
 /// A JSON object as it is written, and the line (from 1) that it begins on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
@@ -35,13 +38,36 @@ enum Place {
     /// In an array, after an element.
     After,
     /// In an element.
-    Within {
-        depth: u32,
-        text: bool,
-        escaped: bool,
-    },
+    Within(Nesting),
     /// After the array.
     End,
+}
+
+/// What stands open between two bytes of a JSON text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Nesting {
+    /// Objects and lists, now and at most.
+    depth: u32,
+    deepest: u32,
+    text: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    fn see(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.text => self.escaped = true,
+            b'"' => self.text = !self.text,
+            b'{' | b'[' if !self.text => {
+                self.depth += 1;
+                self.deepest = self.deepest.max(self.depth);
+            }
+            // a text that is not valid may close what it did not open
+            b'}' | b']' if !self.text => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
 }
 
 /// Cuts chunks of a file into records.
@@ -78,7 +104,7 @@ impl Records {
             at += match self.place {
                 Place::Start => self.start(chunk[at]),
                 Place::Line => self.in_line(&chunk[at..], take)?,
-                Place::Within { .. } => self.within(&chunk[at..], take)?,
+                Place::Within(_) => self.within(&chunk[at..], take)?,
                 Place::Before { .. } | Place::After | Place::End => {
                     self.between(chunk[at])?
                 }
@@ -97,8 +123,11 @@ impl Records {
     ) -> Result<()> {
         match self.place {
             Place::Start | Place::End => Ok(()),
-            Place::Line => self.give(take),
-            Place::Within { .. } => self.broken(
+            Place::Line => {
+                let held = std::mem::take(&mut self.held);
+                self.give_line(&held, take)
+            }
+            Place::Within(_) => self.broken(
                 self.began,
                 "the file ends within the object that begins here",
             ),
@@ -133,11 +162,13 @@ impl Records {
             return Ok(rest.len());
         };
         if self.held.is_empty() {
-            let (text, line) = (&rest[..end], self.began);
-            self.check(Record { text, line }, take)?;
+            self.give_line(&rest[..end], take)?;
         } else {
-            self.held.extend_from_slice(&rest[..end]);
-            self.give(take)?;
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(&rest[..end]);
+            self.give_line(&held, take)?;
+            held.clear();
+            self.held = held;
         }
         self.line += 1;
         self.began = self.line;
@@ -154,11 +185,7 @@ impl Records {
             }
             (Place::Before { .. }, b'{') => {
                 self.began = self.line;
-                self.place = Place::Within {
-                    depth: 0,
-                    text: false,
-                    escaped: false,
-                };
+                self.place = Place::Within(Nesting::default());
                 return Ok(0);
             }
             (place, byte) => {
@@ -180,77 +207,102 @@ impl Records {
         rest: &[u8],
         take: &mut impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<usize> {
-        let Place::Within {
-            mut depth,
-            mut text,
-            mut escaped,
-        } = self.place
-        else {
+        let Place::Within(mut open) = self.place else {
             return Ok(0);
         };
         for (at, byte) in rest.iter().enumerate() {
-            match byte {
-                b'\n' => self.line += 1,
-                _ if escaped => escaped = false,
-                b'\\' if text => escaped = true,
-                b'"' => text = !text,
-                b'{' | b'[' if !text => depth += 1,
-                b'}' | b']' if !text => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
+            self.line += u64::from(*byte == b'\n');
+            open.see(*byte);
+            if open.depth == 0 {
                 self.held.extend_from_slice(&rest[..=at]);
                 self.place = Place::After;
-                self.give(take)?;
+                self.give(open, take)?;
                 return Ok(at + 1);
             }
         }
         self.held.extend_from_slice(rest);
-        self.place = Place::Within {
-            depth,
-            text,
-            escaped,
-        };
+        self.place = Place::Within(open);
         Ok(rest.len())
     }
 
-    fn give(&mut self, take: &mut impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
+    /// Gives `take` what is held, of which `nesting` is known.
+    fn give(
+        &mut self,
+        nesting: Nesting,
+        take: &mut impl FnMut(Record<'_>) -> Result<()>,
+    ) -> Result<()> {
         let held = std::mem::take(&mut self.held);
         let (text, line) = (held.as_slice(), self.began);
-        self.check(Record { text, line }, take)?;
+        self.check(Record { text, line }, nesting, take)?;
         self.held = held;
         self.held.clear();
         Ok(())
     }
 
-    /// Gives `take` a record that is an object; blank lines are none.
-    fn check(
+    /// Gives `take` the record of a line; blank lines are none.
+    fn give_line(
         &self,
-        record: Record<'_>,
+        text: &[u8],
         take: &mut impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        let text = record.text.trim_ascii();
+        let text = text.trim_ascii();
         if text.is_empty() {
             return Ok(());
         }
-        if let Err(e) = serde_json::from_slice::<IgnoredAny>(record.text) {
-            let line = record.line + u64::try_from(e.line()).unwrap_or(1).max(1) - 1;
+        let mut nesting = Nesting::default();
+        text.iter().for_each(|byte| nesting.see(*byte));
+        let line = self.began;
+        self.check(Record { text, line }, nesting, take)
+    }
+
+    /// Gives `take` a record that is an object.
+    fn check(
+        &self,
+        record: Record<'_>,
+        nesting: Nesting,
+        take: &mut impl FnMut(Record<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Record { text, line } = record;
+        self.check_utf8(record)?;
+        if let Err(e) = serde_json::from_slice::<IgnoredAny>(text) {
+            if self.place == Place::Line && e.is_eof() && text.starts_with(b"{") {
+                return self.broken(line, UNENDED);
+            }
+            let line = line + u64::try_from(e.line()).unwrap_or(1).max(1) - 1;
             let cause = e.to_string();
             let cause = cause.split(" at line ").next().unwrap_or_default();
             return self.broken(line, cause);
         }
-        if depth(text) > DEEPEST {
+        if nesting.deepest > DEEPEST {
             let cause =
                 format!("more than {DEEPEST} objects and lists within one another");
-            return self.broken(record.line, &cause);
+            return self.broken(line, &cause);
         }
         if text.first() != Some(&b'{') {
             let found: String = String::from_utf8_lossy(text).chars().take(40).collect();
             let cause = format!("expected a JSON object, found `{found}`");
-            return self.broken(record.line, &cause);
+            return self.broken(line, &cause);
         }
-        let line = record.line;
-        take(Record { text, line })
+        take(record)
+    }
+
+    /// JSON is UTF-8: other encodings would be found out only where their texts are read.
+    fn check_utf8(&self, record: Record<'_>) -> Result<()> {
+        let Err(e) = std::str::from_utf8(record.text) else {
+            return Ok(());
+        };
+        let (before, rest) = record.text.split_at(e.valid_up_to());
+        let breaks = before.iter().filter(|byte| **byte == b'\n').count();
+        let line = record.line + u64::try_from(breaks).unwrap_or_default();
+        let known = String::from_utf8_lossy(before);
+        let skipped = known.chars().count().saturating_sub(20);
+        let known: String = known.chars().skip(skipped).collect();
+        let cause = format!(
+            "expected UTF-8, found the byte 0x{:02X} after `{}`; write the file as UTF-8",
+            rest.first().unwrap_or(&0),
+            known.trim()
+        );
+        self.broken(line, &cause)
     }
 
     fn broken<T>(&self, line: u64, cause: &str) -> Result<T> {
@@ -259,26 +311,6 @@ impl Records {
             self.file
         )
     }
-}
-
-/// How many objects and lists stand within one another.
-fn depth(text: &[u8]) -> u32 {
-    let (mut depth, mut deepest) = (0, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in text {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !quoted => depth -= 1,
-            _ => {}
-        }
-    }
-    deepest
 }
 
 #[cfg(test)]
@@ -347,7 +379,10 @@ mod tests {
         assert!(error.contains("line 2 of the file `f`"), "{error}");
         assert!(error.contains("more than 128"), "{error}");
         assert!(cut(nested(20_000).as_bytes(), 64).is_err());
-        assert_eq!(depth(br#"{"a": "[[[\"[[", "b": [{}]}"#), 3);
+        let brackets = "[".repeat(200);
+        let text = format!("{{\"a\": \"\\\"{brackets}\", \"b\": [{{}}]}}");
+        assert_eq!(cut(text.as_bytes(), 64).unwrap().len(), 1);
+        assert_eq!(cut(format!("[{text}]").as_bytes(), 64).unwrap().len(), 1);
     }
 
     #[test]
@@ -383,11 +418,32 @@ mod tests {
                 "line 2 of the file `f` is not JSON: expected nothing",
             ),
             ("{\"a\": \"\u{1}\"}", "line 1"),
+            (
+                "{}\n{\n  \"a\": 1\n}",
+                "line 2 of the file `f` is not JSON: the object that begins here does not end on its line",
+            ),
+            (
+                "{}}\n",
+                "line 1 of the file `f` is not JSON: trailing characters",
+            ),
         ] {
             for size in 1..=file.len() {
                 let error = cut(file.as_bytes(), size).unwrap_err();
                 assert!(error.contains(expected), "{file:?}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_named_with_its_line() {
+        for file in [
+            b"{}\n{\"a\":\"caf\xe9\"}".as_slice(),
+            b"[{},{\n\"caf\xe9\":1}]",
+        ] {
+            let error = cut(file, 3).unwrap_err();
+            assert!(error.contains("line 2 of the file `f`"), "{error}");
+            assert!(error.contains("found the byte 0xE9 after"), "{error}");
+            assert!(error.contains("caf`"), "{error}");
         }
     }
 }

@@ -90,6 +90,8 @@ impl Wish {
     fn of(files: &Files, arguments: &InitArguments) -> Result<Self> {
         let known = packs::names(files);
         let mut chosen = arguments.pack.clone();
+        // `--pack a, b`
+        chosen.retain(|pack| !pack.is_empty());
         let mut dir = arguments.dir.clone();
         if dir.is_none()
             && let [.., last] = chosen.as_slice()

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -27,6 +27,10 @@ pub(super) struct Column {
     pub(super) data_type: DataType,
     /// Those of the first rows that are not null, as text.
     pub(super) values: Vec<String>,
+    /// How many rows were looked at.
+    pub(super) rows: usize,
+    /// The files hold it as bytes that are text: older writers name no texts.
+    pub(super) bytes: bool,
 }
 
 /// How a column holds times.
@@ -51,6 +55,8 @@ pub(super) async fn look(
     let read = async {
         // one after the other: the first rows are the same each time
         let config = SessionConfig::new().with_target_partitions(1);
+        // what does not fit in a later row is for the build to tell
+        let config = config.with_batch_size(ROWS);
         let context = SessionContext::new_with_config(config);
         let options = EventLakeOptions {
             location: location.to_owned(),
@@ -62,17 +68,49 @@ pub(super) async fn look(
         let rows = context.read_table(lake)?;
         let schema = Arc::clone(rows.schema().inner());
         let batches = rows.limit(0, Some(ROWS))?.collect().await?;
-        let columns = schema.fields().iter().enumerate().map(|(index, field)| {
-            Ok(Column {
-                name: field.name().clone(),
-                data_type: field.data_type().clone(),
-                values: texts(&batches, index)?,
-            })
-        });
+        let columns = schema.fields().iter().enumerate();
+        let columns = columns.map(|(index, field)| column(field, &batches, index));
         columns.collect::<std::result::Result<Vec<_>, DataFusionError>>()
     };
-    let read = Box::pin(read).await;
-    read.map_err(|e| RunnerError::new(ErrorKind::Source, told(&e)))
+    Box::pin(read).await.map_err(|e| {
+        let (message, doing) = (told(&e), format!("cannot read `{location}`"));
+        let message = match message.starts_with(&doing) {
+            true => message,
+            false => format!("{doing}: {message}"),
+        };
+        RunnerError::new(ErrorKind::Source, message)
+    })
+}
+
+fn column(
+    field: &Field,
+    batches: &[RecordBatch],
+    index: usize,
+) -> std::result::Result<Column, DataFusionError> {
+    let arrays = || batches.iter().map(|batch| batch.column(index));
+    let known = || arrays().any(|array| array.null_count() < array.len());
+    let bytes = field.data_type() == &DataType::Binary && known();
+    let as_text = bytes.then(|| arrays().map(|array| utf8(array)).collect());
+    let text: Option<Vec<ArrayRef>> = as_text.flatten();
+    let bytes = text.is_some();
+    let arrays = text.unwrap_or_else(|| arrays().cloned().collect());
+    let data_type = match bytes {
+        true => DataType::Utf8,
+        false => field.data_type().clone(),
+    };
+    Ok(Column {
+        name: field.name().clone(),
+        data_type,
+        values: texts(&arrays)?,
+        rows: batches.iter().map(RecordBatch::num_rows).sum(),
+        bytes,
+    })
+}
+
+/// Bytes as the text that they are, if all of them are.
+fn utf8(bytes: &ArrayRef) -> Option<ArrayRef> {
+    let text = cast(bytes, &DataType::Utf8).ok()?;
+    (text.null_count() == bytes.null_count()).then_some(text)
 }
 
 /// An error on one line: what was done, then what went wrong.
@@ -84,15 +122,14 @@ fn told(error: &DataFusionError) -> String {
     }
 }
 
-fn texts(
-    batches: &[RecordBatch],
-    index: usize,
-) -> std::result::Result<Vec<String>, DataFusionError> {
+fn texts(arrays: &[ArrayRef]) -> std::result::Result<Vec<String>, DataFusionError> {
     let mut texts = Vec::new();
-    for batch in batches {
-        let column = batch.column(index);
-        let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())?;
-        let valid = (0..column.len()).filter(|row| column.is_valid(*row));
+    for array in arrays {
+        let formatter = ArrayFormatter::try_new(array, &FormatOptions::default())?;
+        // a column of no type at all has none but logical nulls
+        let nulls = array.logical_nulls();
+        let known = |row: &usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row));
+        let valid = (0..array.len()).filter(known);
         texts.extend(valid.map(|row| formatter.value(row).to_string()));
     }
     Ok(texts)
@@ -110,13 +147,16 @@ impl Column {
 
     /// Its type in the words of SQL.
     pub(super) fn type_name(&self) -> String {
-        match &self.data_type {
-            DataType::Utf8 => "text".to_owned(),
-            DataType::Int64 => "bigint".to_owned(),
-            DataType::Float64 => "double".to_owned(),
-            DataType::Timestamp(_, None) => "timestamp".to_owned(),
-            DataType::Timestamp(_, Some(_)) => "timestamptz".to_owned(),
-            other => other.to_string().to_lowercase(),
+        type_name(&self.data_type)
+    }
+
+    /// The type that the source is to declare, if it is not the one that is found: `time`:
+    /// the column is read as a time.
+    pub(super) fn declared(&self, time: bool) -> Option<&'static str> {
+        match self.time().filter(|_| time) {
+            Some(Time::Text) => Some("timestamptz"),
+            Some(Time::Ticks(_)) if self.data_type == DataType::Utf8 => Some("bigint"),
+            _ => self.bytes.then_some("varchar"),
         }
     }
 
@@ -133,6 +173,7 @@ impl Column {
                 };
                 self.values.iter().all(within).then_some(Time::Seconds)
             }
+            DataType::Decimal128(_, 0) => ticks(&self.values),
             t if t.is_integer() || t == &DataType::Utf8 => {
                 ticks(&self.values).or_else(|| is_iso(&self.values).then_some(Time::Text))
             }
@@ -144,6 +185,22 @@ impl Column {
     pub(super) fn distinct(&self) -> usize {
         let values: std::collections::BTreeSet<_> = self.values.iter().collect();
         values.len()
+    }
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "text".to_owned(),
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Timestamp(_, None) => "timestamp".to_owned(),
+        DataType::Timestamp(_, Some(_)) => "timestamptz".to_owned(),
+        DataType::Decimal128(precision, scale) => {
+            format!("decimal({precision}, {scale})")
+        }
+        DataType::List(item) => format!("list of {}", type_name(item.data_type())),
+        other => other.to_string().to_lowercase(),
     }
 }
 
@@ -173,6 +230,8 @@ mod tests {
             name: "t".to_owned(),
             data_type,
             values: values.iter().map(|v| (*v).to_owned()).collect(),
+            rows: values.len(),
+            bytes: false,
         };
         column.time()
     }
@@ -203,5 +262,8 @@ mod tests {
             Some(Time::Seconds)
         );
         assert_eq!(time(DataType::Float64, &["1.5"]), None);
+        let unsigned = DataType::Decimal128(20, 0);
+        let seconds = time(unsigned, &["1704067200"]);
+        assert_eq!(seconds, Some(Time::Ticks(1)));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::files::{Files, PROJECT_FILE};
 use super::look::{Column, Time};
-use super::propose::{Pack, Proposal};
+use super::propose::{Pack, Proposal, named};
 use super::roles::Role;
 
 /// Where the pack's source ends up.
@@ -81,34 +81,44 @@ pub(super) fn read_as(
     columns: &[Column],
     proposal: &Proposal,
 ) -> (Option<String>, String) {
-    let name = &columns[index].name;
     let targets = targets(proposal.pack);
-    if proposal.direct {
-        let same = targets.iter().find(|(t, _)| t.eq_ignore_ascii_case(name));
-        if let Some((target, _)) = same {
-            return (
-                Some((*target).to_owned()),
-                "the name the pack reads".to_owned(),
-            );
+    let read = targets.iter().find_map(|(target, role)| {
+        if proposal.direct {
+            let why = "the name the pack reads".to_owned();
+            return (named(columns, target) == Some(index)).then_some((*target, why));
         }
-    } else {
-        let read = targets.iter().find_map(|(target, role)| {
-            let choice = proposal.roles.get(role)?;
-            (choice.column == index).then(|| ((*target).to_owned(), choice.why.clone()))
-        });
-        if let Some((target, why)) = read {
-            return (Some(target), why);
-        }
+        let choice = proposal.roles.get(role)?;
+        (choice.column == index).then(|| (*target, choice.why.clone()))
+    });
+    if let Some((target, why)) = read {
+        return (Some(target.to_owned()), why);
     }
-    let same = targets.iter().any(|(target, _)| target == name);
-    match proposal.pack {
-        Pack::Events if same => {
-            let why = "the pack has another column of that name".to_owned();
-            (Some(format!("source_{name}")), why)
-        }
-        Pack::Events => (Some(name.clone()), "further fields are kept".to_owned()),
-        Pack::Segment => (None, String::new()),
+    if proposal.pack == Pack::Segment {
+        return (None, "the pack does not read it".to_owned());
     }
+    let column = &columns[index];
+    let name = &column.name;
+    if targets.iter().any(|(t, _)| t.eq_ignore_ascii_case(name)) {
+        let why = "the pack has another column of that name".to_owned();
+        return (Some(renamed(name, columns)), why);
+    }
+    let why = match column.data_type {
+        DataType::Binary => "further fields are kept, bytes as hexadecimal digits",
+        _ => "further fields are kept",
+    };
+    (Some(name.clone()), why.to_owned())
+}
+
+/// A name for a column whose own is taken, which no other column has.
+fn renamed(name: &str, columns: &[Column]) -> String {
+    let mut renamed = format!("source_{name}");
+    while columns
+        .iter()
+        .any(|c| c.name.eq_ignore_ascii_case(&renamed))
+    {
+        renamed.insert_str(0, "source_");
+    }
+    renamed
 }
 
 /// The pack's files over the files at `location`.
@@ -178,11 +188,15 @@ fn sources(reads: &Reads, columns: &[Column], proposal: &Proposal) -> String {
         text += &format!("          - name: {}\n", json!(column.name));
         text += &format!("            description: {}\n", json!(sample));
         let used = taken(index, proposal);
-        if column.time() == Some(Time::Text) && used {
-            text += "            data_type: timestamptz\n";
+        let declared = column.declared(is_time(index, proposal));
+        if let Some(data_type) = declared {
+            text += &format!("            data_type: {data_type}\n");
         }
         if used {
             text += "            meta: {required: true}\n";
+        } else if declared.is_some() {
+            // the type counts where the column is asked for
+            text += "            meta: {optional: true}\n";
         }
     }
     text
@@ -198,7 +212,13 @@ fn staging(columns: &[Column], proposal: &Proposal) -> String {
     let further = (0..columns.len()).filter(|index| !taken(*index, proposal));
     for index in further.filter(|_| proposal.pack == Pack::Events) {
         let (name, _) = read_as(index, columns, proposal);
-        values.extend(name.map(|name| (quoted(&columns[index].name), name)));
+        let column = &columns[index];
+        let value = match column.data_type {
+            // the pack knows events by what they hold, as text
+            DataType::Binary => text(column),
+            _ => quoted(&column.name),
+        };
+        values.extend(name.map(|name| (value, name)));
     }
     let values: Vec<String> = values
         .iter()
@@ -218,6 +238,13 @@ fn taken(index: usize, proposal: &Proposal) -> bool {
     })
 }
 
+/// Whether the pack reads a column as a time.
+fn is_time(index: usize, proposal: &Proposal) -> bool {
+    let times = [Role::Time, Role::ReceivedAt, Role::SentAt];
+    let choices = times.iter().filter_map(|role| proposal.roles.get(role));
+    choices.into_iter().any(|choice| choice.column == index)
+}
+
 /// What a role is read from, as SQL.
 fn value(role: Role, columns: &[Column], proposal: &Proposal) -> String {
     if let Some(choice) = proposal.roles.get(&role) {
@@ -225,8 +252,7 @@ fn value(role: Role, columns: &[Column], proposal: &Proposal) -> String {
         let time = matches!(role, Role::Time | Role::ReceivedAt | Role::SentAt);
         return match column.time().filter(|_| time) {
             Some(time) => instant(&column.name, time),
-            None if column.data_type == DataType::Utf8 => quoted(&column.name),
-            None => format!("cast({} as varchar)", quoted(&column.name)),
+            None => text(column),
         };
     }
     let segment = proposal.pack == Pack::Segment;
@@ -266,13 +292,26 @@ fn fingerprint(columns: &[Column]) -> String {
         .iter()
         .map(|column| {
             let name = column.name.replace('\'', "''");
-            let value = format!("cast({} as varchar)", quoted(&column.name));
+            let value = match column.data_type {
+                DataType::Binary => text(column),
+                _ => format!("cast({} as varchar)", quoted(&column.name)),
+            };
             // a line break within a value begins no field
             format!("'{name}=' || replace({value}, chr(10), chr(10) || ' ')")
         })
         .collect();
     let parts = parts.join(",\n        ");
     format!("surrogate_key(concat_ws(\n        chr(10),\n        {parts}\n    ))")
+}
+
+/// A column as text; bytes that are none as hexadecimal digits.
+fn text(column: &Column) -> String {
+    let name = quoted(&column.name);
+    match column.data_type {
+        DataType::Utf8 => name,
+        DataType::Binary => format!("encode({name}, 'hex')"),
+        _ => format!("cast({name} as varchar)"),
+    }
 }
 
 fn instant(name: &str, time: Time) -> String {

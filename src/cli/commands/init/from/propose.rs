@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 
 use super::look::{Column, Time};
 use super::roles::{ROLES, Role, plain};
+use crate::cli::progress::count;
 
 /// Packs that can be put over files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,21 +68,7 @@ pub(super) fn propose(
     columns: &[Column],
     wish: Option<Pack>,
 ) -> Result<Proposal> {
-    let mut roles = BTreeMap::new();
-    for (role, names) in ROLES {
-        if let Some(choice) = choose(*role, names, columns, &roles) {
-            roles.insert(*role, choice);
-        }
-    }
-    if !roles.contains_key(&Role::Time) {
-        roles.extend(any_time(columns, &roles).map(|c| (Role::Time, c)));
-    }
-    let keyed = |roles: &BTreeMap<Role, Choice>| {
-        roles.contains_key(&Role::AnonymousId) || roles.contains_key(&Role::UserId)
-    };
-    if !keyed(&roles) {
-        roles.extend(any_key(columns, &roles).map(|c| (Role::AnonymousId, c)));
-    }
+    let roles = roles(columns);
     if !roles.contains_key(&Role::Time) {
         let expected = "name it like `timestamp`, `ts` or `event_time`; it must hold timestamps, ISO 8601 texts or seconds (milliseconds, …) since 1970";
         return Err(missing(location, "the time of an event", expected, columns));
@@ -103,30 +91,73 @@ pub(super) fn propose(
     })
 }
 
+/// What the columns are: by their names and values, and where there is no value to tell, by
+/// their names and types.
+fn roles(columns: &[Column]) -> BTreeMap<Role, Choice> {
+    let mut roles = BTreeMap::new();
+    for (role, names) in ROLES {
+        let fits = |column: &Column| fits(*role, column);
+        if let Some(column) = choose(names, columns, &roles, fits) {
+            let why = format!("its name{}", evidence(*role, &columns[column]));
+            roles.insert(*role, Choice { column, why });
+        }
+    }
+    if !roles.contains_key(&Role::Time) {
+        roles.extend(any_time(columns, &roles).map(|c| (Role::Time, c)));
+    }
+    if !keyed(&roles) {
+        roles.extend(any_key(columns, &roles).map(|c| (Role::AnonymousId, c)));
+    }
+    for (role, names) in ROLES {
+        if roles.contains_key(role) {
+            continue;
+        }
+        let column = choose(names, columns, &roles, |column| {
+            may_be(*role, column, keyed(&roles))
+        });
+        if let Some(column) = column {
+            let why = match columns[column].rows {
+                0 => "its name and type (there are no rows)".to_owned(),
+                rows => {
+                    let rows = count(rows as u64, "row");
+                    format!("its name and type (no value in the first {rows})")
+                }
+            };
+            roles.insert(*role, Choice { column, why });
+        }
+    }
+    roles
+}
+
+fn keyed(roles: &BTreeMap<Role, Choice>) -> bool {
+    roles.contains_key(&Role::AnonymousId) || roles.contains_key(&Role::UserId)
+}
+
+fn is_free(index: usize, taken: &BTreeMap<Role, Choice>) -> bool {
+    taken.values().all(|choice| choice.column != index)
+}
+
+/// The column of the best name among those that are free and `fit`.
 fn choose(
-    role: Role,
     names: &[&str],
     columns: &[Column],
     taken: &BTreeMap<Role, Choice>,
-) -> Option<Choice> {
-    let free = |index: &usize| taken.values().all(|choice| choice.column != *index);
+    fit: impl Fn(&Column) -> bool,
+) -> Option<usize> {
     names.iter().find_map(|name| {
-        let mut found = (0..columns.len()).filter(free);
-        let column = found.find(|index| {
+        (0..columns.len()).find(|index| {
             let column = &columns[*index];
-            plain(&column.name) == *name && fits(role, column)
-        })?;
-        let why = format!("its name{}", evidence(role, &columns[column]));
-        Some(Choice { column, why })
+            is_free(*index, taken) && plain(&column.name) == *name && fit(column)
+        })
     })
 }
 
-/// Whether the values of a column can be what its name says.
+/// Whether the values of a column are what its name says.
 fn fits(role: Role, column: &Column) -> bool {
     let all = |test: fn(&str) -> bool| column.values.iter().all(|v| test(v));
     let any = !column.values.is_empty();
     match role {
-        Role::Time | Role::ReceivedAt | Role::SentAt => column.time().is_some(),
+        Role::Time | Role::ReceivedAt | Role::SentAt => any && column.time().is_some(),
         // a few rows may be delivered twice
         Role::EventId => any && column.distinct() * 20 >= column.values.len() * 19,
         Role::AnonymousId | Role::UserId => {
@@ -137,6 +168,29 @@ fn fits(role: Role, column: &Column) -> bool {
         Role::EventName | Role::EventType => any && column.data_type.is_string(),
         _ => true,
     }
+}
+
+/// Whether a column without a value in the first rows may be what its name says. Where there
+/// are rows, that is asked for what the pack cannot do without, and for the user, whom
+/// trackers know late.
+fn may_be(role: Role, column: &Column, keyed: bool) -> bool {
+    let data_type = &column.data_type;
+    let text = data_type.is_string() || data_type.is_null();
+    let asked = match role {
+        Role::Time | Role::UserId => true,
+        Role::AnonymousId => !keyed,
+        _ => false,
+    };
+    let may = match role {
+        Role::Time | Role::ReceivedAt | Role::SentAt => {
+            column.time() == Some(Time::Typed)
+        }
+        Role::EventId | Role::AnonymousId | Role::UserId => {
+            text || data_type.is_integer()
+        }
+        _ => text,
+    };
+    column.values.is_empty() && may && (asked || column.rows == 0)
 }
 
 fn is_url(value: &str) -> bool {
@@ -169,10 +223,11 @@ fn held(time: Time) -> &'static str {
 
 /// The first column that holds times, whatever it is called; numbers need the name.
 fn any_time(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice> {
-    let column = columns
-        .iter()
-        .position(|column| matches!(column.time(), Some(Time::Typed | Time::Text)));
-    let column = column.filter(|i| taken.values().all(|c| c.column != *i))?;
+    let column = (0..columns.len()).find(|index| {
+        let column = &columns[*index];
+        let time = matches!(column.time(), Some(Time::Typed | Time::Text));
+        time && !column.values.is_empty() && is_free(*index, taken)
+    })?;
     let why = "it holds times".to_owned();
     Some(Choice { column, why })
 }
@@ -201,7 +256,7 @@ fn any_key(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice>
         let id = ["id", "uuid", "key", "hash"]
             .iter()
             .any(|end| name.ends_with(end));
-        let free = taken.values().all(|choice| choice.column != *index);
+        let free = is_free(*index, taken);
         who && id && free && fits(Role::AnonymousId, &columns[*index])
     })?;
     let why = "its name ends like a key".to_owned();
@@ -216,12 +271,26 @@ fn missing(
 ) -> RunnerError {
     let found: Vec<String> = columns
         .iter()
-        .map(|c| format!("`{}` ({}: {})", c.name, c.type_name(), c.sample()))
+        .map(|c| {
+            let value = match c.values.is_empty() {
+                true => "no value".to_owned(),
+                false => c.sample(),
+            };
+            format!("`{}` ({}: {value})", c.name, c.type_name())
+        })
         .collect();
-    let message = format!(
-        "no column of `{location}` tells {what}; found {}",
-        found.join(", ")
-    );
+    let found = found.join(", ");
+    if columns.iter().all(|column| column.rows == 0) {
+        let message = match columns {
+            [] => format!("no rows in `{location}`"),
+            _ => format!(
+                "no rows in `{location}`, and its columns alone do not tell {what}; found {found}"
+            ),
+        };
+        let hint = "columns are known by their values, and times also by their type: name files that hold rows";
+        return RunnerError::new(ErrorKind::Source, message).with_hint(hint);
+    }
+    let message = format!("no column of `{location}` tells {what}; found {found}");
     RunnerError::new(ErrorKind::Source, message).with_hint(expected)
 }
 
@@ -246,22 +315,42 @@ fn fitting(columns: &[Column], roles: &BTreeMap<Role, Choice>) -> (Pack, String)
         .find_map(|role| roles.get(role));
     match page {
         Some(page) => {
-            let name = &columns[page.column].name;
-            (Pack::Segment, format!("every row has a page, in `{name}`"))
+            let page = &columns[page.column];
+            let why = match page.rows {
+                0 => format!("`{}` is named like a page", page.name),
+                _ => format!("every row has a page, in `{}`", page.name),
+            };
+            (Pack::Segment, why)
         }
         None => (Pack::Events, "no column holds pages".to_owned()),
     }
 }
 
+/// The column that a pack finds under a name: of that name, else the only one that differs by
+/// case alone.
+pub(super) fn named(columns: &[Column], name: &str) -> Option<usize> {
+    let exact = columns.iter().position(|c| c.name == name);
+    exact.or_else(|| {
+        let same = |index: &usize| columns[*index].name.eq_ignore_ascii_case(name);
+        let mut found = (0..columns.len()).filter(same);
+        found.next().filter(|_| found.next().is_none())
+    })
+}
+
 /// Whether the pack can read the files as they are.
 fn direct(pack: Pack, columns: &[Column]) -> bool {
-    let has = |name: &str| {
-        let exact = columns.iter().find(|c| c.name == name);
-        exact.or_else(|| columns.iter().find(|c| c.name.eq_ignore_ascii_case(name)))
-    };
+    let has = |name: &str| named(columns, name).map(|index| &columns[index]);
     let time = |name: &str| {
-        has(name).is_some_and(|c| matches!(c.time(), Some(Time::Typed | Time::Text)))
+        has(name).is_some_and(|c| {
+            let known = c.rows == 0 || !c.values.is_empty();
+            known && matches!(c.time(), Some(Time::Typed | Time::Text))
+        })
     };
+    // it must be told how bytes are read
+    let bytes = |c: &Column| c.bytes || c.data_type == DataType::Binary;
+    if columns.iter().any(bytes) {
+        return false;
+    }
     match pack {
         Pack::Segment => {
             has("id").is_some()
