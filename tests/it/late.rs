@@ -15,7 +15,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use datafusion_sessionize::{SessionizeExt, SessionizeOptions};
+use datafusion_sessionize::{SessionizeExt, SessionizeOptions, SessionizeSqlExt};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -39,6 +39,15 @@ const NESTED: &str = "
         where number > 1 and visitor is not null
     )
     where copy = 1";
+
+/// Rules that read more than the time.
+const RULES: &str = "
+    select id, session_number(t, split_on => payload, start_when => number = 4) over w,
+        session_id(visitor, t, end_after => number = 0) over w, row_number() over w,
+        session_start(t, gap => number * interval '1 second', split_on => number) over w
+    from events
+    where number > 0
+    window w as (partition by visitor order by t, id)";
 
 /// A key of two columns, nulls first.
 const TWO_KEYS: &str = "
@@ -149,7 +158,7 @@ async fn context(events: &Events, run: Run) -> SessionContext {
 
 /// The rows as text, ordered; the plan; and how many bytes went to disk.
 async fn rows(context: &SessionContext, sql: &str) -> (Vec<String>, String, usize) {
-    let frame = context.sql(sql).await.unwrap();
+    let frame = context.sessionize_sql(sql).await.unwrap();
     let plan = frame.create_physical_plan().await.unwrap();
     let batches = collect(Arc::clone(&plan), context.task_ctx())
         .await
@@ -183,7 +192,7 @@ async fn rows_are_those_of_the_standard_operator() {
     for seed in 0..30 {
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         let events = events(&mut draws);
-        for (sql, operators) in [(ALL, 1), (NESTED, 2), (TWO_KEYS, 1)] {
+        for (sql, operators) in [(ALL, 1), (NESTED, 2), (RULES, 1), (TWO_KEYS, 1)] {
             let standard = Run {
                 operator: false,
                 partitions: 1,

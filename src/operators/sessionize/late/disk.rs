@@ -20,10 +20,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::emit::BatchFacts;
 use super::facts::{FactArrays, FactBuilder};
-use super::order::ticks;
 use super::other_rows;
-use super::pass::{PassMetrics, Window};
-use crate::boundary::{Event, SessionState};
+use super::pass::{PassMetrics, Rule, Window};
+use crate::boundary::{ColumnIndexes, EventColumns, SessionState};
 use crate::operators::sessionize::keys::Keys;
 use crate::operators::sessionize::run::row_numbers;
 use crate::operators::spill::{Disk, DiskWriter, OnDisk, sorted};
@@ -85,10 +84,11 @@ impl Window {
             None,
         )?;
         let ascending = SortOptions::default();
-        let options = std::iter::repeat_n(ascending, self.keys)
-            .chain(self.options.iter().copied())
-            .chain([ascending]);
-        let order = options.enumerate().map(|(index, options)| {
+        let options = std::iter::repeat_n(ascending, self.keys);
+        let options = options.chain(self.options.iter().copied()).enumerate();
+        let address = schema.fields().len() - 1;
+        let order = options.chain([(address, ascending)]);
+        let order = order.map(|(index, options)| {
             let column = Column::new(schema.field(index).name(), index);
             PhysicalSortExpr::new(Arc::new(column), options)
         });
@@ -102,8 +102,8 @@ impl Window {
 
     fn facts_schema(&self) -> SchemaRef {
         let mut fields = vec![Field::new("address", DataType::UInt64, false)];
-        for (_, wanted) in &self.rules {
-            fields.extend(wanted.types().map(|t| Field::new("fact", t, false)));
+        for rule in &self.rules {
+            fields.extend(rule.wanted.types().map(|t| Field::new("fact", t, false)));
         }
         if self.row_numbers {
             fields.push(Field::new("row_number", DataType::UInt64, false));
@@ -115,8 +115,7 @@ impl Window {
     fn facts_of(&self, batch: &RecordBatch) -> BatchFacts {
         let mut columns = batch.columns().iter().skip(1);
         let rules = self.rules.iter();
-        let rules =
-            rules.map(|(_, wanted)| FactArrays::of_columns(*wanted, &mut columns));
+        let rules = rules.map(|rule| FactArrays::of_columns(rule.wanted, &mut columns));
         BatchFacts {
             rules: rules.collect(),
             row_numbers: columns
@@ -180,25 +179,12 @@ impl Follower {
     ) -> Result<Vec<ArrayRef>> {
         let starts = self.keys.starts(batch)?;
         metrics.keys.add(starts.len());
-        let times = ticks(batch.column(window.keys))?;
         let addresses = batch.column(batch.num_columns() - 1);
         let mut columns = vec![Arc::clone(addresses)];
-        for ((bound, wanted), state) in window.rules.iter().zip(&mut self.states) {
-            let mut starts = starts.iter().copied().peekable();
-            let mut facts = FactBuilder::new(*wanted, batch.num_rows());
-            for (row, time) in times.iter().enumerate() {
-                if starts.next_if_eq(&row).is_some() {
-                    state.reset();
-                }
-                let Some(time) = time else {
-                    facts.push_nothing();
-                    continue;
-                };
-                let reason = state.push(&bound.rules, &Event::at(time))?;
-                metrics.sessions.add(usize::from(reason.is_some()));
-                facts.push(state, reason);
-            }
-            columns.extend(facts.finish().columns());
+        for (rule, state) in window.rules.iter().zip(&mut self.states) {
+            let (facts, sessions) = follow(rule, window, batch, &starts, state)?;
+            metrics.sessions.add(sessions);
+            columns.extend(facts.columns());
         }
         if window.row_numbers {
             let numbers = row_numbers(batch.num_rows(), &starts, &mut self.row_number);
@@ -206,6 +192,44 @@ impl Follower {
         }
         Ok(columns)
     }
+}
+
+/// The facts of one rule about the rows of a batch in which keys start at `starts`, and how
+/// many sessions start in it.
+fn follow(
+    rule: &Rule,
+    window: &Window,
+    batch: &RecordBatch,
+    starts: &[usize],
+    state: &mut SessionState,
+) -> Result<(FactArrays, usize)> {
+    let bound = &rule.bound;
+    let rows = batch.num_rows();
+    let time = window.keys..window.keys + 1;
+    let (values, indexes) = match rule.read.is_empty() {
+        true => (time, &ColumnIndexes::default()),
+        false => (rule.read.clone(), &bound.columns),
+    };
+    let values = &batch.columns()[values];
+    let encoder = bound.encoder.as_ref();
+    let events =
+        EventColumns::try_new(&bound.rules, indexes, encoder, values, (0, rows))?;
+    let mut facts = FactBuilder::new(rule.wanted, rows);
+    let mut starts = starts.iter().copied().peekable();
+    let mut sessions = 0;
+    for row in 0..rows {
+        if starts.next_if_eq(&row).is_some() {
+            state.reset();
+        }
+        let Some(event) = events.event(row)? else {
+            facts.push_nothing();
+            continue;
+        };
+        let reason = state.push(&bound.rules, &event)?;
+        sessions += usize::from(reason.is_some());
+        facts.push(state, reason);
+    }
+    Ok((facts.finish(), sessions))
 }
 
 /// Gives every row to the file of its partition.

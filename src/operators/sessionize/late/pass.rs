@@ -1,5 +1,6 @@
 //! The narrow pass: from keys and times to facts about every row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::compute::SortOptions;
@@ -24,7 +25,7 @@ use crate::functions::BoundArguments;
 pub(super) struct Window {
     /// The columns of the key, then the first order column.
     pub(super) keys_and_time: Arc<dyn ExecutionPlan>,
-    /// The same, then the other order columns.
+    /// The same, then the other order columns and those that rules read.
     pub(super) all: Arc<dyn ExecutionPlan>,
     /// How many columns the key has.
     pub(super) keys: usize,
@@ -33,8 +34,17 @@ pub(super) struct Window {
     /// How the first one does.
     pub(super) order: Order,
     pub(super) ties: Vec<TieBreakers>,
-    pub(super) rules: Vec<(Arc<BoundArguments>, Wanted)>,
+    pub(super) rules: Vec<Rule>,
     pub(super) row_numbers: bool,
+}
+
+/// One rule, and what is asked about it.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub(super) bound: Arc<BoundArguments>,
+    pub(super) wanted: Wanted,
+    /// Where its columns are among [`all`](Window::all); none if it goes by the time alone.
+    pub(super) read: Range<usize>,
 }
 
 /// What is counted.
@@ -61,7 +71,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Found(Found),
-    /// There is not enough memory, or there are more rows than addresses.
+    /// More is to be held than memory or entries have room for.
     TooMuch,
 }
 
@@ -72,6 +82,10 @@ impl Window {
         context: &Arc<TaskContext>,
         metrics: &PassMetrics,
     ) -> Result<Outcome> {
+        if self.rules.iter().any(|rule| !rule.read.is_empty()) {
+            // entries hold times and nothing else
+            return Ok(Outcome::TooMuch);
+        }
         match Box::pin(self.found(context, metrics)).await {
             Ok(Some(found)) => Ok(Outcome::Found(found)),
             Ok(None) => Ok(Outcome::TooMuch),
@@ -101,7 +115,7 @@ impl Window {
         let Some(all) = all else { return Ok(None) };
         let all = all as usize;
         let rules = self.rules.iter();
-        let rules = rules.map(|(_, wanted)| Facts::try_new(*wanted, all, &reservation));
+        let rules = rules.map(|rule| Facts::try_new(rule.wanted, all, &reservation));
         let found = Found {
             rules: rules.collect::<Result<_>>()?,
             row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
@@ -231,9 +245,9 @@ impl Follow {
             keys += 1;
             self.found.row_numbers.follow(key);
             let rules = self.window.rules.iter().zip(&self.found.rules);
-            for ((bound, _), facts) in rules {
-                let order = self.window.order;
-                sessions += facts.follow(&bound.rules, order, key, &mut state)?;
+            for (rule, facts) in rules {
+                let (rules, order) = (&rule.bound.rules, self.window.order);
+                sessions += facts.follow(rules, order, key, &mut state)?;
             }
         }
         self.metrics.keys.add(keys);

@@ -14,9 +14,9 @@ use super::entries::KeyHasher;
 use super::facts::Wanted;
 use super::narrow::project;
 use super::order::Order;
-use super::pass::Window;
+use super::pass::{Rule, Window};
 use super::ties::TieBreakers;
-use crate::functions::{BoundArguments, SessionCall};
+use crate::functions::SessionCall;
 use crate::operators::sessionize::exec::call;
 use crate::operators::sessionize::run::Call;
 
@@ -25,7 +25,7 @@ use crate::operators::sessionize::run::Call;
 pub(super) struct Shape {
     pub(super) key: Vec<Arc<dyn PhysicalExpr>>,
     pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
-    pub(super) rules: Vec<(Arc<BoundArguments>, Wanted)>,
+    pub(super) rules: Vec<(SessionCall, Wanted)>,
     pub(super) row_numbers: bool,
 }
 
@@ -69,10 +69,9 @@ impl Shape {
             outputs.push(Output { field, function });
         }
         let numbers = |output: &Output| matches!(output.function, Function::RowNumber);
-        let rules = rules.into_iter();
         let shape = Self {
             row_numbers: outputs.iter().any(numbers),
-            rules: rules.map(|(call, wanted)| (call.bound, wanted)).collect(),
+            rules,
             key,
             order,
         };
@@ -101,23 +100,45 @@ impl Shape {
             });
             (from, count) = (until, 2 * count);
         }
+        let mut next = keys + options.len();
+        let rules = self.rules.iter().map(|(call, wanted)| {
+            let first = next;
+            if !only_time(call) {
+                next += call.evaluated.len();
+            }
+            Rule {
+                bound: Arc::clone(&call.bound),
+                wanted: *wanted,
+                read: first..next,
+            }
+        });
+        let rules = rules.collect();
+        let read = self.rules.iter().map(|(call, _)| call);
+        let read = read.filter(|call| !only_time(call));
+        let read = read.flat_map(|call| &call.evaluated);
         Ok(Window {
             keys_and_time: columns(&mut self.key.iter().chain(order().take(1)))?,
-            all: columns(&mut self.key.iter().chain(order()))?,
+            all: columns(&mut self.key.iter().chain(order()).chain(read))?,
             keys,
             order: Order::new(options[0]),
             options,
             ties,
-            rules: self.rules.clone(),
+            rules,
             row_numbers: self.row_numbers,
         })
     }
 }
 
-/// Whether a call depends on nothing but the time that rows are ordered by.
+/// Whether a call goes by the time that rows are ordered by.
 fn over(call: &SessionCall, time: &Arc<dyn PhysicalExpr>, options: SortOptions) -> bool {
     let read = &call.evaluated[usize::from(call.kind.has_key())..];
-    !options.descending && matches!(read, [one] if one == time)
+    let of_time = read.get(call.bound.columns.time - usize::from(call.kind.has_key()));
+    !options.descending && of_time == Some(time) && !read.iter().any(is_volatile)
+}
+
+/// Whether a call's rule reads nothing else.
+fn only_time(call: &SessionCall) -> bool {
+    call.evaluated.len() == 1 + usize::from(call.kind.has_key())
 }
 
 fn session(
