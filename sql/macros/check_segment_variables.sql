@@ -31,6 +31,12 @@
             'variable `segment_identity_columns` names `' ~ column
             ~ '`, which `segment_pass_through_columns` does not') %}
     {% endfor %}
+    {# the colon ends the kind in an id's name, see `segment_name_of` #}
+    {% for column in columns if ':' in column %}
+        {% do exceptions.raise_compiler_error(
+            'variable `segment_identity_columns` must name columns without a colon; found `'
+            ~ column ~ '`') %}
+    {% endfor %}
 {% endmacro %}
 
 {% macro check_segment_choice(name, accepted) %}
