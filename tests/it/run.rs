@@ -230,6 +230,7 @@ fn dag(location: &Path, nodes: Vec<Node>) -> Arc<Dag> {
         target,
         models: Vec::new(),
         seeds: Vec::new(),
+        traffic_source_rules: None,
         sources: Vec::new(),
         macros: Vec::new(),
         singular_tests: Vec::new(),

@@ -67,6 +67,7 @@ fn project(models: &[(&str, &str)], macros: &str) -> Project {
         },
         models: models.iter().map(|(n, sql)| model(n, sql)).collect(),
         seeds: Vec::new(),
+        traffic_source_rules: None,
         sources: Vec::new(),
         macros: vec![file("macros/m.sql", macros)],
         singular_tests: Vec::new(),

@@ -11,6 +11,7 @@ use super::config::{ConfigTree, Resource};
 use super::dbt_project::ProjectFile;
 use super::discovery::{Files, Found};
 use super::properties::{Entry, PropertySet, location_in};
+use super::traffic_rules;
 use super::types::{
     ConfigMap, DataTest, LoadOptions, ModelFile, Project, Properties, SeedFile,
     SourceTable, Target, TextFile, UnitTest,
@@ -68,6 +69,7 @@ impl<'a> Assembly<'a> {
     ) -> Result<Project> {
         let models = self.models()?;
         let seeds = self.seeds()?;
+        let rules = traffic_rules::read(&seeds, &mut self.warnings)?;
         let singular_tests = self.singular_tests()?;
         let macros: Vec<TextFile> = self
             .files
@@ -92,6 +94,7 @@ impl<'a> Assembly<'a> {
             target,
             models,
             seeds,
+            traffic_source_rules: rules,
             sources,
             macros,
             singular_tests,

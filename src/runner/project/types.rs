@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::functions::TrafficSourceRules;
 use crate::runner::error::{Location, RunnerError};
 
 /// Everything [`load`](super::load) needs to know from outside.
@@ -67,6 +68,8 @@ pub struct Project {
     pub models: Vec<ModelFile>,
     /// CSV seeds.
     pub seeds: Vec<SeedFile>,
+    /// The rules of `traffic_source`, if the seed of that name brings some.
+    pub traffic_source_rules: Option<TrafficSourceRules>,
     /// Source tables of property files.
     pub sources: Vec<SourceTable>,
     /// Files of macros.

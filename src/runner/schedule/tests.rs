@@ -96,6 +96,7 @@ fn dag(nodes: Vec<Node>) -> Dag {
         target: Target::default(),
         models: Vec::new(),
         seeds: Vec::new(),
+        traffic_source_rules: None,
         sources: Vec::new(),
         macros: Vec::new(),
         singular_tests: Vec::new(),
