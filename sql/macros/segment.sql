@@ -67,9 +67,7 @@
 
 {# The columns that ids stand in, as SQL texts. #}
 {% macro segment_identity_kinds() -%}
-    {%- for kind in ['anonymous_id', 'user_id'] + var('segment_identity_columns') -%}
-    '{{ kind | replace("'", "''") }}'{{ ', ' if not loop.last }}
-    {%- endfor -%}
+    {{- literals(['anonymous_id', 'user_id'] + var('segment_identity_columns')) -}}
 {%- endmacro %}
 
 {# Whether one end of an edge is an id that joins: none that too many users share. #}

@@ -331,7 +331,7 @@ async fn wrong_variables_are_refused() {
                 "segment_pass_through_columns": ["a:b"],
                 "segment_identity_columns": ["a:b"],
             }),
-            "without a colon; found `a:b`",
+            "without a colon in their names; found `a:b`",
         ),
     ];
     for (vars, expected) in wrong {

@@ -203,6 +203,16 @@ fn helpers_need_no_prefix_and_the_projects_own_win() {
         sql("{{ dbt_utils.split_part('x', 'y', 1) }}", ""),
         "split_part(x, y, 1)"
     );
+    let zones = "modules.pytz.all_timezones";
+    assert_eq!(
+        sql(
+            &format!(
+                "{{{{ 'Europe/Berlin' in {zones} }}}} {{{{ 'Mars/North' in {zones} }}}}"
+            ),
+            ""
+        ),
+        "true false"
+    );
     assert_eq!(
         sql("{{ var('x', none) is none }}{{ local_md5('a')[:4] }}", ""),
         "True0cc1"

@@ -233,7 +233,29 @@ async fn wrong_variables_are_refused() {
         ),
         (
             json!({"metrics_time_zone": "Europe/Nowhere"}),
-            "Europe/Nowhere",
+            "variable `metrics_time_zone` must be the name of a time zone such as \
+             `Europe/Berlin`; found `Europe/Nowhere`",
+        ),
+        (
+            json!({"metrics_split_by": "channel"}),
+            "variable `metrics_split_by` must be a list of some of `session_date`, ",
+        ),
+        (
+            json!({"metrics_events_table": "nowhere.csv"}),
+            "variable `metrics_events_table` must be a file, a folder or a glob; there \
+             are no files at `nowhere.csv`",
+        ),
+        (
+            json!({"metrics_events_table": null, "metrics_events_model": "nope"}),
+            "`nope` (the value of the variable `metrics_events_model`), which is no model",
+        ),
+        (
+            json!({
+                "metrics_events_table": null,
+                "metrics_events_model": "page_views",
+                "metrics_columns": {},
+            }),
+            "`metrics_columns` must name the column of `page_views` that holds `event_id`",
         ),
     ];
     for (vars, expected) in wrong {
