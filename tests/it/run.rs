@@ -224,8 +224,6 @@ fn dag(location: &Path, nodes: Vec<Node>) -> Arc<Dag> {
         target_path: location.join("target"),
         clean_targets: Vec::new(),
         vars: serde_json::Map::new(),
-        cli_vars: Vec::new(),
-        current_dir: location.to_path_buf(),
         env: BTreeMap::new(),
         target,
         models: Vec::new(),

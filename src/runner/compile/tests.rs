@@ -58,8 +58,6 @@ fn project(models: &[(&str, &str)], macros: &str) -> Project {
         clean_targets: Vec::new(),
         vars: serde_json::from_str(r#"{"gap": 1800, "nested": "{{ 1 + var('gap') }}"}"#)
             .unwrap(),
-        cli_vars: Vec::new(),
-        current_dir: PathBuf::from("/here"),
         env: BTreeMap::new(),
         target: Target {
             schema: "main".to_owned(),

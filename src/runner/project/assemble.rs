@@ -88,8 +88,6 @@ impl<'a> Assembly<'a> {
             target_path: self.file.paths.target.clone(),
             clean_targets: self.file.paths.clean_targets.clone(),
             vars,
-            cli_vars: options.vars.keys().cloned().collect(),
-            current_dir: options.current_dir.clone(),
             env: options.env.clone(),
             target,
             models,

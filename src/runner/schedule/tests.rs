@@ -90,8 +90,6 @@ fn dag(nodes: Vec<Node>) -> Dag {
         target_path: "/target".into(),
         clean_targets: Vec::new(),
         vars: serde_json::Map::new(),
-        cli_vars: Vec::new(),
-        current_dir: "/".into(),
         env: BTreeMap::new(),
         target: Target::default(),
         models: Vec::new(),
