@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
-use crate::optimizer::{UseConnectedComponents, UseSessionize};
+use crate::optimizer::{CheckConnectedComponents, UseConnectedComponents, UseSessionize};
 
 /// Installs everything of this crate that queries need.
 ///
@@ -50,7 +50,8 @@ impl SessionizeExt for SessionStateBuilder {
         if options.extensions.get::<SessionizeOptions>().is_none() {
             options.extensions.insert(SessionizeOptions::default());
         }
-        self.with_physical_optimizer_rule(Arc::new(UseSessionize))
+        self.with_analyzer_rule(Arc::new(CheckConnectedComponents))
+            .with_physical_optimizer_rule(Arc::new(UseSessionize))
             .with_physical_optimizer_rule(Arc::new(UseConnectedComponents))
     }
 }

@@ -1,7 +1,9 @@
-//! Rules over physical plans.
+//! Rules over plans.
 
+mod check_connected_components;
 mod use_connected_components;
 mod use_sessionize;
 
+pub(crate) use check_connected_components::CheckConnectedComponents;
 pub(crate) use use_connected_components::UseConnectedComponents;
 pub(crate) use use_sessionize::UseSessionize;
