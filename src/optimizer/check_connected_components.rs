@@ -5,7 +5,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::expr::WindowFunctionParams;
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, WindowFrame, WindowFrameBound, WindowFunctionDefinition,
+    Expr, LogicalPlan, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -64,7 +65,7 @@ fn check(expression: &Expr) -> Result<()> {
     if is_whole(window_frame) {
         return Ok(());
     }
-    let alone = if order_by.is_empty() {
+    let alone = if order_by.is_empty() || !is_running(window_frame) {
         ""
     } else {
         ", which ORDER BY alone stands for,"
@@ -76,9 +77,18 @@ fn check(expression: &Expr) -> Result<()> {
 }
 
 fn is_whole(frame: &WindowFrame) -> bool {
-    let starts =
-        matches!(&frame.start_bound, WindowFrameBound::Preceding(rows) if rows.is_null());
-    let ends =
-        matches!(&frame.end_bound, WindowFrameBound::Following(rows) if rows.is_null());
-    starts && ends
+    let end = &frame.end_bound;
+    starts_first(frame)
+        && matches!(end, WindowFrameBound::Following(rows) if rows.is_null())
+}
+
+fn is_running(frame: &WindowFrame) -> bool {
+    starts_first(frame)
+        && frame.units == WindowFrameUnits::Range
+        && frame.end_bound == WindowFrameBound::CurrentRow
+}
+
+fn starts_first(frame: &WindowFrame) -> bool {
+    let start = &frame.start_bound;
+    matches!(start, WindowFrameBound::Preceding(rows) if rows.is_null())
 }

@@ -38,6 +38,7 @@ fn growing() -> Growing {
     Growing {
         pack: "cross_property",
         variable: VARIABLE,
+        vars: json!({}),
         extension: "csv",
         header: format!("{header}\n"),
         lines: lines.lines().map(str::to_owned).collect(),
