@@ -209,7 +209,7 @@ fn helpers_need_no_prefix_and_the_projects_own_win() {
             ),
             ""
         ),
-        "true false"
+        "True False"
     );
     assert_eq!(
         sql("{{ var('x', none) is none }}{{ local_md5('a')[:4] }}", ""),

@@ -268,15 +268,6 @@ fn a_wrong_line_is_named_with_its_column() {
             "line 4, column `id`: `a` is also the id of line 2",
         ),
         (
-            "id,source,medium,confidence\nall,b,c,low\nwiki,b,c,low\n",
-            "line 3, column `id`: `wiki` can never hold: line 2 has no pattern, so that it \
-             holds for every visit; expected that line to be the last",
-        ),
-        (
-            "id,source,medium,confidence,referrer\na,b,c,low,www.*\n",
-            "line 2, column `referrer`: found `www.*`; expected hosts such as ",
-        ),
-        (
             "id,source,medium,confidence\na,{utm_source},c,low\n",
             "line 2, column `source`: found `{utm_source}`; expected a pattern in the \
              column `utm_source` too",
@@ -292,6 +283,24 @@ fn a_wrong_line_is_named_with_its_column() {
         (
             "id,source,medium,confidence,class\na,b,c,low,shops\n",
             "line 2, column `class`: found `shops`; expected one of search, social, ",
+        ),
+    ] {
+        let error = TrafficSourceRules::parse(lines).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn a_line_that_can_never_hold_is_refused() {
+    for (lines, expected) in [
+        (
+            "id,source,medium,confidence\nall,b,c,low\nwiki,b,c,low\n",
+            "line 3, column `id`: `wiki` can never hold: line 2 has no pattern, so that it \
+             holds for every visit; expected that line to be the last",
+        ),
+        (
+            "id,source,medium,confidence,referrer\na,b,c,low,www.*\n",
+            "line 2, column `referrer`: found `www.*`; expected hosts such as ",
         ),
     ] {
         let error = TrafficSourceRules::parse(lines).unwrap_err().to_string();

@@ -302,6 +302,20 @@ async fn wrong_variables_are_refused() {
             columns(json!({"amount": "agent"})),
             "whole numbers of minor units",
         ),
+    ];
+    assert_refused(&wrong).await;
+}
+
+async fn assert_refused(wrong: &[(Value, &str)]) {
+    for (vars, expected) in wrong {
+        let error = over(own_events()).vars(vars).try_run().await.unwrap_err();
+        assert!(error.contains(expected), "{vars}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_refused_by_the_variable() {
+    let wrong = [
         (
             json!({"metrics_time_zone": "Europe/Nowhere"}),
             "variable `metrics_time_zone` must be the name of a time zone such as \
@@ -329,10 +343,7 @@ async fn wrong_variables_are_refused() {
             "`metrics_columns` must name the column of `page_views` that holds `event_id`",
         ),
     ];
-    for (vars, expected) in wrong {
-        let error = over(own_events()).vars(&vars).try_run().await.unwrap_err();
-        assert!(error.contains(expected), "{vars}: {error}");
-    }
+    assert_refused(&wrong).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
