@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
 use crate::optimizer::{
-    FinishLateSessionize, UseConnectedComponents, UseLateSessionize, UseSessionize,
+    CheckConnectedComponents, FinishLateSessionize, UseConnectedComponents,
+    UseLateSessionize, UseSessionize,
 };
 
 /// Installs everything of this crate that queries need.
@@ -55,7 +56,8 @@ impl SessionizeExt for SessionStateBuilder {
         // before DataFusion adds sorts, and after all rules
         let optimizer = self.physical_optimizers().get_or_insert_default();
         optimizer.rules.insert(0, Arc::new(UseLateSessionize));
-        self.with_physical_optimizer_rule(Arc::new(UseSessionize))
+        self.with_analyzer_rule(Arc::new(CheckConnectedComponents))
+            .with_physical_optimizer_rule(Arc::new(UseSessionize))
             .with_physical_optimizer_rule(Arc::new(UseConnectedComponents))
             .with_physical_optimizer_rule(Arc::new(FinishLateSessionize))
     }

@@ -13,13 +13,6 @@
     interval '{{ var("bucketed_width") }} seconds'
 {%- endmacro %}
 
-{# The names in `bucketed_pageview_events` as SQL texts. #}
-{% macro bucketed_pageview_events() -%}
-    {%- for name in var('bucketed_pageview_events') -%}
-    '{{ name | replace("'", "''") }}'{{ ', ' if not loop.last }}
-    {%- endfor -%}
-{%- endmacro %}
-
 {# Whether a default channel group is one that somebody paid for. #}
 {% macro is_paid_channel(channel) -%}
     coalesce({{ channel }} in (

@@ -20,9 +20,3 @@
         rows between unbounded preceding and current row
     )
 {%- endmacro %}
-
-{# Whether a session that ended at `session_end` may go on: the newest event of all, `newest`,
-   is less than one gap later. #}
-{% macro cross_property_is_open(session_end, newest) -%}
-    {{ newest }} < {{ session_end }} + {{ cross_property_gap() }}
-{%- endmacro %}

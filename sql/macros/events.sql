@@ -2,20 +2,9 @@
 
 {# Stops a build over a variable that would give wrong sessions. Writes no SQL. #}
 {% macro check_events_variables() %}
-    {% set cutoff = var('events_inactivity_cutoff') %}
-    {% if cutoff is not integer or cutoff is boolean or cutoff < 1 %}
-        {% do exceptions.raise_compiler_error(
-            'variable `events_inactivity_cutoff` must be a whole number of seconds, at least 1; found `'
-            ~ cutoff ~ '`') %}
-    {% endif %}
-    {% for name, accepted in [('events_boundary', ['at_least', 'more_than']),
-                              ('events_granularity', ['exact', 'second'])] %}
-        {% if var(name) not in accepted %}
-            {% do exceptions.raise_compiler_error(
-                'variable `' ~ name ~ '` must be `' ~ accepted | join('` or `')
-                ~ '`; found `' ~ var(name) ~ '`') %}
-        {% endif %}
-    {% endfor %}
+    {% do check_seconds('events_inactivity_cutoff') %}
+    {% do check_choice('events_boundary', ['at_least', 'more_than']) %}
+    {% do check_choice('events_granularity', ['exact', 'second']) %}
 {% endmacro %}
 
 {# The fields of an incoming event that the pack itself reads. #}
@@ -79,16 +68,21 @@
             {%- do quoted.append(field) %}
         {%- endfor %}
         {%- for field in quoted | sort(case_sensitive=true) %},
-        '{{ field | replace("'", "''") }}=' || replace(cast({{ field }} as varchar), chr(10), chr(10) || ' ')
+        {{ literal(field ~ '=') }} || replace(cast({{ field }} as varchar), chr(10), chr(10) || ' ')
         {%- endfor %}
     ))
+{%- endmacro %}
+
+{# The pause that ends a session. #}
+{% macro events_gap() -%}
+    interval '{{ var("events_inactivity_cutoff") }} seconds'
 {%- endmacro %}
 
 {# A session function over the events of a user. #}
 {% macro events_session(function) -%}
     {{ function }}
         tstamp,
-        gap => interval '{{ var("events_inactivity_cutoff") }} seconds',
+        gap => {{ events_gap() }},
         boundary => '{{ var("events_boundary") }}',
         granularity => '{{ var("events_granularity") }}'
     ) over (partition by resolved_user order by tstamp, event_id)

@@ -1,8 +1,8 @@
 {# What the models of the metrics pack share. #}
 
-{# A text as an SQL literal. #}
-{% macro metrics_literal(text) -%}
-    '{{ text | string | replace("'", "''") }}'
+{# The pause that ends a session after a row. #}
+{% macro metrics_gap() -%}
+    arrow_cast(gap_in_s, 'Duration(Second)')
 {%- endmacro %}
 
 {# Whether an event has one of `names`; never null. #}
@@ -10,11 +10,7 @@
     {%- if not names -%}
         false
     {%- else -%}
-        coalesce(event_name in (
-            {%- for name in names -%}
-            {{ metrics_literal(name) }}{{ ', ' if not loop.last }}
-            {%- endfor -%}
-        ), false)
+        coalesce(event_name in ({{ literals(names) }}), false)
     {%- endif -%}
 {%- endmacro %}
 
@@ -32,13 +28,13 @@
 
 {% macro metrics_fits_one(rule) -%}
     {%- if rule.event is defined -%}
-        coalesce(event_name = {{ metrics_literal(rule.event) }}, false)
+        coalesce(event_name = {{ literal(rule.event) }}, false)
     {%- else -%}
         is_page_view
     {%- endif -%}
-    {%- if rule.page is defined %} and coalesce(page = {{ metrics_literal(rule.page) }}, false)
+    {%- if rule.page is defined %} and coalesce(page = {{ literal(rule.page) }}, false)
     {%- endif -%}
-    {%- if rule.page_like is defined %} and coalesce(page like {{ metrics_literal(rule.page_like) }}, false)
+    {%- if rule.page_like is defined %} and coalesce(page like {{ literal(rule.page_like) }}, false)
     {%- endif -%}
 {%- endmacro %}
 

@@ -8,6 +8,11 @@
     {% do return(source('metrics', 'events')) %}
 {% endmacro %}
 
+{# What stands behind the rows, as the user called it. #}
+{% macro metrics_input_name() %}
+    {% do return(var('metrics_events_table') or var('metrics_events_model')) %}
+{% endmacro %}
+
 {# Everything the pack reads, and the SQL type it has there. #}
 {% macro metrics_column_types() %}
     {% do return({

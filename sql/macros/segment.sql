@@ -53,6 +53,23 @@
     {% do return(pairs) %}
 {% endmacro %}
 
+{# The name of one id for all models: its own kind and a colon first, so that two ids that are
+   spelled alike never are one. A user's id stays as it is, for it to be joined with what is
+   known of users, unless its own beginning could be taken for a kind. #}
+{% macro segment_name_of(id_type, id) -%}
+    case
+        when {{ id_type }} = 'user_id'
+            and split_part({{ id }}, ':', 1) not in ({{ segment_identity_kinds() }})
+            then {{ id }}
+        else {{ id_type }} || ':' || {{ id }}
+    end
+{%- endmacro %}
+
+{# The columns that ids stand in, as SQL texts. #}
+{% macro segment_identity_kinds() -%}
+    {{- literals(['anonymous_id', 'user_id'] + var('segment_identity_columns')) -}}
+{%- endmacro %}
+
 {# Whether one end of an edge is an id that joins: none that too many users share. #}
 {% macro segment_joins(side) -%}
     not exists (

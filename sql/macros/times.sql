@@ -11,7 +11,13 @@
     )
 {%- endmacro %}
 
+{# Whether a session that ended at `session_end` may go on: the newest event of all, `newest`,
+   is less than one `gap` later. #}
+{% macro is_open(session_end, newest, gap) -%}
+    {{ newest }} < {{ session_end }} + {{ gap }}
+{%- endmacro %}
+
 {# The calendar day of a time in a named zone. #}
 {% macro local_day(tstamp, time_zone) -%}
-    cast({{ tstamp }} at time zone '{{ time_zone | string | replace("'", "''") }}' as date)
+    cast({{ tstamp }} at time zone {{ literal(time_zone) }} as date)
 {%- endmacro %}

@@ -1,15 +1,10 @@
 {# `traffic_source()` of a row's columns, with the variables `own_domains` and `fbclid_alone`. #}
 {% macro traffic_of(url, referrer, utm_source, utm_medium, utm_campaign) -%}
-    {%- set domains = var('own_domains') -%}
-    {%- if domains is string or domains is mapping or domains is not iterable
-        or domains | reject('string') | list -%}
-        {%- do exceptions.raise_compiler_error(
-            'variable `own_domains` must be a list of domains such as [example.com]; found `'
-            ~ domains ~ '`') -%}
-    {%- endif -%}
+    {%- do check_texts('own_domains', 'a list of domains such as [example.com]') -%}
+    {%- do check_choice('fbclid_alone', ['social', 'paid']) -%}
     traffic_source(
         {{ url }}, {{ referrer }}, {{ utm_source }}, {{ utm_medium }}, {{ utm_campaign }},
-        own_domains => '{{ domains | join(",") | replace("'", "''") }}',
-        fbclid_alone => '{{ var("fbclid_alone") | string | replace("'", "''") }}'
+        own_domains => {{ literal(var('own_domains') | join(',')) }},
+        fbclid_alone => {{ literal(var('fbclid_alone')) }}
     )
 {%- endmacro %}

@@ -6,7 +6,7 @@ from {{ ref('cross_property_sessions') }} as first
 inner join {{ ref('cross_property_sessions') }} as second
     on second.contact_id = first.contact_id
     and second.session_number = first.session_number + 1
-where {{ cross_property_is_open('first.session_end_tstamp', 'second.session_start_tstamp') }}
+where {{ is_open('first.session_end_tstamp', 'second.session_start_tstamp', cross_property_gap()) }}
 
 union all
 

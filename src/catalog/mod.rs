@@ -11,7 +11,7 @@ use datafusion::catalog::TableProvider;
 pub use lake::event_lake;
 #[cfg(feature = "runner")]
 pub(crate) use lake::{
-    FileTable, NO_FILES, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
+    FileTable, NoFiles, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
 };
 pub(crate) use lake::{LakeMemory, event_lake_of};
 pub use project::ProjectCatalog;

@@ -28,7 +28,7 @@ pub(crate) struct GlobalArguments {
     /// Target of the profile
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) target: Option<String>,
-    /// Variables of the project, as a YAML or JSON mapping
+    /// Variables of the project, as a YAML or JSON mapping; paths in them start at the project
     #[arg(long, global = true, value_name = "MAPPING")]
     pub(crate) vars: Option<String>,
     /// Where tables are written: a folder or a URL; wins over the profile

@@ -54,7 +54,7 @@ fn help_names_every_command() {
               Target of the profile
 
           --vars <MAPPING>
-              Variables of the project, as a YAML or JSON mapping
+              Variables of the project, as a YAML or JSON mapping; paths in them start at the project
 
           --location <URL>
               Where tables are written: a folder or a URL; wins over the profile

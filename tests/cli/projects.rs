@@ -1,6 +1,6 @@
 //! What analytics engineers write: helpers of dbt, tests of their own, exports, sources.
 
-use crate::support::Project;
+use crate::support::{Project, command};
 
 /// The values of one row of CSV that `sql` gives.
 fn row(project: &Project, sql: &str) -> String {
@@ -238,4 +238,31 @@ fn column_types_of_seeds_are_checked() {
     let run = seeded("code: strng");
     let message = "seed `seeds/s.csv`, `column_types` of `code`: `strng` is not a type";
     assert!(run.contains(message), "{run}");
+}
+
+/// A variable means the same in `--vars` and in `dbt_project.yml`, wherever one stands.
+#[test]
+fn paths_in_variables_start_at_the_project() {
+    let project = Project::small().with(
+        "models/schema.yml",
+        "sources:\n  - name: raw\n    tables:\n      - name: events\n        config:\n\
+         \x20         external_location: \"{{ var('lake', 'data/events.csv') }}\"\n",
+    );
+    let sql = "select count(*) as n from {{ source('raw', 'events') }}";
+    // the second value only begins like the path
+    for vars in ["{lake: data/events.csv}", "{letter: d}"] {
+        let arguments = [
+            "query",
+            "--project-dir",
+            "..",
+            "--vars",
+            vars,
+            "--format",
+            "csv",
+        ];
+        let mut command = command(&project.path("data"), &arguments);
+        let output = command.arg(sql).output().expect("the binary runs");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(printed, "n\n2\n", "{vars}: {output:?}");
+    }
 }

@@ -45,7 +45,8 @@ fn other_rules_rebuild_the_tables_that_call_the_function() {
     "#);
     let project = project.with(
         RULES,
-        "id,referrer,source,medium,confidence\nwiki,wiki.example,Wiki,docs,high\n",
+        "id,referrer,source,medium,confidence\nwiki,wiki.example,Wiki,docs,high\n\
+         rest,,elsewhere,(none),low\n",
     );
     assert_output!(project.run(&["run"]), @r#"
     exit: 0
@@ -72,9 +73,26 @@ fn other_rules_rebuild_the_tables_that_call_the_function() {
     id,source
     1,wiki
     1,wiki
-    2,(not set)
-    2,(not set)
+    2,elsewhere
+    2,elsewhere
     --- stderr
+    "#);
+}
+
+#[test]
+fn rules_that_leave_visits_without_any_are_warned_of() {
+    let project = project().with(
+        RULES,
+        "id,referrer,source,medium,confidence\nwiki,wiki.example,Wiki,docs,high\n",
+    );
+    assert_output!(project.run(&["run", "--select", "visits_in_full"]), @r#"
+    exit: 0
+    --- stdout
+    [1/1] OK    table main.visits_in_full: 2 rows, [SIZE], [TIME]
+    PASS=1 WARN=0 ERROR=0 SKIP=0 TOTAL=1 in [TIME]
+    --- stderr
+    warning: seed `seeds/traffic_source_rules.csv`: no line holds for every visit; a visit that none fits gets the source `(not set)`
+    hint: end it with a line that has no pattern: id `direct`, source `(direct)`, medium `(none)`, confidence `low`
     "#);
 }
 

@@ -305,7 +305,7 @@ async fn a_missing_required_column_is_one_clear_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_variables_are_refused() {
-    let wrong: [(Value, &str); 5] = [
+    let wrong: [(Value, &str); 6] = [
         (
             json!({"segment_inactivity_cutoff": 0}),
             "at least 1; found `0`",
@@ -325,6 +325,13 @@ async fn wrong_variables_are_refused() {
         (
             json!({"segment_pass_through_columns": ["referrer"]}),
             "has already",
+        ),
+        (
+            json!({
+                "segment_pass_through_columns": ["a:b"],
+                "segment_identity_columns": ["a:b"],
+            }),
+            "without a colon in their names; found `a:b`",
         ),
     ];
     for (vars, expected) in wrong {

@@ -17,18 +17,11 @@ with usable as (
         and "timestamp" is not null
 ),
 
--- One row an id of a project: the earliest received. All other columns break ties, so that
--- the choice depends on the rows alone and not on the order in which they are read.
+-- One row an id of a project: the earliest received.
 deduplicated as (
     select * replace ({{ utc('"timestamp"') }} as "timestamp")
     from usable
-    qualify row_number() over (
-        partition by project_id, id
-        order by
-            {%- for column in columns %}
-            "{{ column }}" asc nulls last{{ ',' if not loop.last }}
-            {%- endfor %}
-    ) = 1
+    {{ first_of_each('project_id, id', columns) }}
 )
 
 select

@@ -18,7 +18,7 @@ with grouped as (
         max(tstamp) as ended_at,
         {{ whole_seconds_between('min(tstamp)', 'max(tstamp)') }} as duration_s,
         count(*) as event_count,
-        count(*) filter (where event in ({{ bucketed_pageview_events() }})) as pageview_count,
+        count(*) filter (where event in ({{ literals(var('bucketed_pageview_events')) }})) as pageview_count,
         {%- for column in entry %}
         {{ on_first_event(column) }} as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}

@@ -28,6 +28,6 @@ with joined as (
 
 select
     joined.*,
-    {{ cross_property_is_open('joined.session_end_tstamp', 'newest.tstamp') }} as is_open
+    {{ is_open('joined.session_end_tstamp', 'newest.tstamp', cross_property_gap()) }} as is_open
 from joined
 cross join (select max(session_end_tstamp) as tstamp from joined) as newest

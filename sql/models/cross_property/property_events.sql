@@ -16,18 +16,11 @@ with usable as (
         and source is not null
 ),
 
--- One row an id: the earliest received. All other columns break ties, so that the
--- choice depends on the rows alone and not on the order in which they are read.
+-- One row an id: the earliest received.
 deduplicated as (
     select *
     from usable
-    qualify row_number() over (
-        partition by id
-        order by
-            {%- for column in columns %}
-            "{{ column }}" asc nulls last{{ ',' if not loop.last }}
-            {%- endfor %}
-    ) = 1
+    {{ first_of_each('id', columns) }}
 )
 
 -- The types are joined last: below the window above they would make every run a full rebuild.

@@ -4,7 +4,7 @@
 -- table leads to: so the costly part is kept by key in `property_sessions__initial`.
 select
     sessions.*,
-    {{ cross_property_is_open('sessions.session_end_tstamp', 'newest.tstamp') }} as is_open
+    {{ is_open('sessions.session_end_tstamp', 'newest.tstamp', cross_property_gap()) }} as is_open
 from {{ ref('property_sessions__initial') }} as sessions
 cross join (
     select max(session_end_tstamp) as tstamp from {{ ref('property_sessions__initial') }}

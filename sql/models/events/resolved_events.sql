@@ -26,13 +26,8 @@ identified as (
 )
 
 -- One row an event. Where it was delivered more than once, the row that is first by time and
--- then by what it holds is kept, whatever the order in which they are read.
+-- then by what it holds is kept.
 select * except (__content)
 from identified
 where resolved_user is not null
-qualify row_number() over (
-    partition by event_id
-    order by
-        tstamp, user_id nulls last, anonymous_id nulls last,
-        "type" nulls last, "event" nulls last, __content
-) = 1
+{{ first_of_each('event_id', ['tstamp', 'user_id', 'anonymous_id', 'type', 'event', '__content']) }}

@@ -6,8 +6,7 @@
 -- table leads to: the costly part is kept by key in `user_sessions__initial`.
 select
     sessions.*,
-    newest.tstamp < sessions.session_end_tstamp
-        + interval '{{ var("events_inactivity_cutoff") }} seconds' as is_open
+    {{ is_open('sessions.session_end_tstamp', 'newest.tstamp', events_gap()) }} as is_open
 from {{ ref('user_sessions__initial') }} as sessions
 cross join (
     select max(session_end_tstamp) as tstamp from {{ ref('user_sessions__initial') }}

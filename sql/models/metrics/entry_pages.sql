@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- do check_metrics_variables() %}
+
 with counted as (
     select
         {{ metrics_split() }}

@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- do check_metrics_variables() %}
+
 -- Of every page: how often it was viewed, and how often it was the last of its session.
 with viewed as (
     select

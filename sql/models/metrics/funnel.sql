@@ -31,7 +31,7 @@ reached as (
     {{ 'union all' if not loop.first }}
     select
         {{ loop.index }} as step,
-        {{ metrics_literal(step.name) }} as step_name,
+        {{ literal(step.name) }} as step_name,
         count(distinct unit) filter (
             where start_{{ loop.index }} is not null
             {%- if within != 'session' %}

@@ -2,7 +2,7 @@
 
 {%- do check_metrics_variables() %}
 {%- set mapping = metrics_present_mapping() %}
-{%- do check_metrics_present(mapping) %}
+{%- do check_metrics_input(mapping) %}
 {%- set columns = metrics_column_types() %}
 
 with named as (
@@ -13,22 +13,14 @@ with named as (
     from {{ metrics_input() }}
 ),
 
--- One row an id: the earliest. All other columns break ties, so that the choice depends on
--- the rows alone and not on the order in which they are read.
+-- One row an id: the earliest.
 deduplicated as (
     select *
     from named
     where {% for name in metrics_required() %}
         {{- 'and ' if not loop.first }}{{ name }} is not null{{ ' ' if not loop.last }}
         {%- endfor %}
-    qualify row_number() over (
-        partition by event_id
-        order by
-            tstamp,
-            {%- for name in columns if name not in ['event_id', 'tstamp'] %}
-            {{ name }} asc nulls last{{ ',' if not loop.last }}
-            {%- endfor %}
-    ) = 1
+    {{ first_of_each('event_id', ['tstamp'] + columns | reject('in', ['event_id', 'tstamp']) | list) }}
 ),
 
 viewed as (

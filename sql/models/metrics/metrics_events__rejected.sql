@@ -2,7 +2,7 @@
 
 {%- do check_metrics_variables() %}
 {%- set mapping = metrics_present_mapping() %}
-{%- do check_metrics_present(mapping) %}
+{%- do check_metrics_input(mapping) %}
 
 -- Events that belong to nobody, to no time or to no session: they are kept here, not dropped.
 -- An amount without currency is added to nothing; its event counts like any other.

@@ -24,7 +24,7 @@ select
         session_id(
             visitor_id,
             tstamp,
-            gap => arrow_cast(gap_in_s, 'Duration(Second)'),
+            gap => {{ metrics_gap() }},
             boundary => '{{ var("metrics_boundary") }}'
         ) over (
             partition by visitor_id order by tstamp, event_id

@@ -11,8 +11,7 @@ judged as (
     select
         sessions.*,
         {{ local_day('session_start_tstamp', var('metrics_time_zone')) }} as session_date,
-        newest_tstamp < session_end_tstamp + arrow_cast(gap_in_s, 'Duration(Second)')
-            as is_open,
+        {{ is_open('session_end_tstamp', 'newest_tstamp', metrics_gap()) }} as is_open,
         conversions > 0 as is_converted,
         duration_in_ms >= {{ var('metrics_engaged_seconds') * 1000 }}
         or page_views >= {{ var('metrics_engaged_page_views') }}

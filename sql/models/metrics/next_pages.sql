@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- do check_metrics_variables() %}
+
 with viewed as (
     select
         session_id,

@@ -1,12 +1,14 @@
 {{ config(materialized='table') }}
 
+{%- do check_metrics_variables() %}
+
 {%- set currencies = var('metrics_currencies') %}
 
 with valued as (
     select
         session_id
         {%- for currency in currencies %},
-        sum(amount) filter (where currency = {{ metrics_literal(currency | upper) }})
+        sum(amount) filter (where currency = {{ literal(currency | upper) }})
             as "amount_{{ currency | lower }}"
         {%- endfor %}
     from {{ ref('metrics_session_values') }}

@@ -1,7 +1,7 @@
 {{ config(materialized='table', enabled=var('stitching') == 'graph') }}
 
 -- Who is behind each id: all ids that can be reached from one another over edges are one
--- person. Types are part of the names, so that a visitor and a user may be called alike.
+-- person. Ids go by `segment_name_of`: a visitor and a user that are spelled alike are two.
 with ends as (
     select left_type as id_type, left_id as id, first_seen_at, last_seen_at
     from {{ ref('identity_edges') }}
@@ -15,18 +15,20 @@ with ends as (
 
 -- An id of its own first, so that it has a row even if nothing joins it.
 links as (
-    select id_type, id, cast(null as varchar) as other, min(first_seen_at) as first_seen_at,
+    select id_type, id, {{ segment_name_of('id_type', 'id') }} as name,
+        cast(null as varchar) as other, min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
     from ends
     group by id_type, id
     union all
-    select left_type, left_id, right_type || ':' || right_id, null, null
+    select left_type, left_id, {{ segment_name_of('left_type', 'left_id') }},
+        {{ segment_name_of('right_type', 'right_id') }}, null, null
     from {{ ref('identity_edges') }} as edges
     where {{ segment_joins('left') }} and {{ segment_joins('right') }}
 ),
 
 components as (
-    select *, connected_component(id_type || ':' || id, other) over () as component
+    select *, connected_component(name, other) over () as component
     from links
 ),
 
@@ -34,7 +36,7 @@ components as (
 people as (
     select
         component,
-        first_value(id order by id_type <> 'user_id', id_type <> 'anonymous_id',
+        first_value(name order by id_type <> 'user_id', id_type <> 'anonymous_id',
             first_seen_at, id) as canonical_id,
         count(*) as ids
     from components

@@ -15,18 +15,11 @@ with usable as (
     where id is not null and anonymous_id is not null and "timestamp" is not null
 ),
 
--- One row an id: the earliest received. All other columns break ties, so that the
--- choice depends on the rows alone and not on the order in which they are read.
+-- One row an id: the earliest received.
 deduplicated as (
     select *, {{ device('context_user_agent') }} as device
     from usable
-    qualify row_number() over (
-        partition by id
-        order by
-            {%- for column in segment_event_columns() + pass_through %}
-            "{{ column }}" asc nulls last{{ ',' if not loop.last }}
-            {%- endfor %}
-    ) = 1
+    {{ first_of_each('id', segment_event_columns() + pass_through) }}
 )
 
 select

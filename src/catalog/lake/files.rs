@@ -15,8 +15,20 @@ use url::Url;
 use super::glob::Glob;
 use crate::store::decoded_path;
 
-/// What an error begins with where a location holds nothing.
-pub(crate) const NO_FILES: &str = "no files match";
+/// There is nothing at a location.
+#[derive(Debug, thiserror::Error)]
+#[error("no files match `{location}`")]
+pub(crate) struct NoFiles {
+    location: String,
+}
+
+#[cfg(feature = "runner")]
+impl NoFiles {
+    /// Whether this is what `error` is about, whatever was put around it.
+    pub(crate) fn is_behind(error: &DataFusionError) -> bool {
+        matches!(error.find_root(), DataFusionError::External(e) if e.is::<Self>())
+    }
+}
 
 /// How a lake's files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +208,10 @@ fn chosen(
     location: &Url,
 ) -> Result<Listing> {
     if files.is_empty() {
-        return plan_err!("{NO_FILES} `{}`", shown(location));
+        let nothing = NoFiles {
+            location: shown(location),
+        };
+        return Err(DataFusionError::External(Box::new(nothing)));
     }
     let mut first: Option<(Format, &Path)> = None;
     for file in &files {

@@ -39,7 +39,7 @@ use crate::store::Stores;
 #[cfg(feature = "runner")]
 pub(crate) use convert::UNREADABLE_COLUMN;
 #[cfg(feature = "runner")]
-pub(crate) use files::NO_FILES;
+pub(crate) use files::NoFiles;
 use files::{Format, Listing};
 use json::JsonLake;
 use known::KnownLake;

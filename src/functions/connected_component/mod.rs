@@ -26,6 +26,8 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
          group, and so is everything that can be reached from there over further rows of the \
          partition. The value is the smallest `surrogate_key(id)` of the group, whatever the order \
          of the rows. A null `other_id` links nothing; the value is null where `id` is null. \
+         All rows of a partition link: DISTINCT, FILTER, IGNORE NULLS and frames of some rows \
+         (ORDER BY alone is one) are refused. \
          Over `OVER ()` memory is bounded: what does not fit is sorted on disk.",
         "connected_component(id, other_id) OVER ()",
         &[

@@ -69,10 +69,37 @@ fn parents(name: &str) -> impl Iterator<Item = String> {
     parents.filter(|parent| parent != "*.*")
 }
 
-/// Whether a key names hosts that there can be.
-pub(super) fn is_key(key: &str) -> bool {
-    let name = key.strip_prefix("*.").unwrap_or(key);
-    let name = name.strip_suffix(".*").unwrap_or(name);
+/// The key that a rule means by `text` (in lower case), written as [`keys`] are: without
+/// `www.`, other scripts in ASCII. `None` if there can be no host that it names.
+pub(super) fn key(text: &str) -> Option<String> {
+    if is_name(text) {
+        return parsed(text);
+    }
+    let (below, name) = match text.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", without_www(text)),
+    };
+    let (name, suffix) = match name.strip_suffix(".*") {
+        Some(name) => (name, ".*"),
+        None => (name, ""),
+    };
+    let host = if is_name(name) { in_ascii(name) } else { None };
+    host.map(|host| format!("{below}{host}{suffix}"))
+}
+
+/// A host, in lower case, as those of URLs are written: other scripts in ASCII. `None` if it
+/// cannot be one.
+pub(super) fn in_ascii(host: &str) -> Option<String> {
+    if host.is_ascii() && host.len() <= LONGEST {
+        return Some(host.to_owned());
+    }
+    match Host::parse(host).ok()? {
+        Host::Domain(name) => (name.len() <= LONGEST).then_some(name),
+        address => Some(address.to_string()),
+    }
+}
+
+fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         let mut characters = label.chars();
         !label.is_empty()
@@ -146,6 +173,43 @@ mod tests {
         assert_eq!(keys("com"), ["com"]);
         // a dot at the end is no part of the suffix that the list gives
         assert_eq!(keys("a.中国."), ["a.中国.", "*.中国.", "*."]);
+    }
+
+    #[test]
+    fn a_rule_names_hosts_as_they_are_compared() {
+        let long = "a.".repeat(127) + "example";
+        for (text, expected) in [
+            ("a.example", Some("a.example")),
+            ("www.a.example", Some("a.example")),
+            ("www.a.*", Some("a.*")),
+            ("*.www.a.example", Some("*.www.a.example")),
+            ("*.a.*", Some("*.a.*")),
+            ("bücher.example", Some("xn--bcher-kva.example")),
+            ("*.bücher.*", Some("*.xn--bcher-kva.*")),
+            ("www.例え.jp", Some("xn--r8jz45g.jp")),
+            ("com.google.android.gm", Some("com.google.android.gm")),
+            ("a_b.example", Some("a_b.example")),
+            ("192.168.0.1", Some("192.168.0.1")),
+            ("1.*", Some("1.*")),
+            ("localhost", Some("localhost")),
+            ("www.*", None),
+            ("*", None),
+            ("*.*", None),
+            ("a..b", None),
+            ("a.example.", None),
+            ("a.example:80", None),
+            ("https://a.example", None),
+            ("a*.example", None),
+            (&long, None),
+        ] {
+            assert_eq!(key(text).as_deref(), expected, "{text}");
+            // what is compared is what a URL of that host gives
+            if let Some(key) = expected.filter(|key| !key.contains('*')) {
+                let host = host_of(&format!("https://{text}/")).unwrap();
+                assert_eq!(host, key, "{text}");
+                assert!(keys(&host).contains(&key.to_owned()), "{text}");
+            }
+        }
     }
 
     #[test]

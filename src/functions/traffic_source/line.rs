@@ -83,7 +83,19 @@ impl Rule {
             && referrer()
     }
 
-    /// All names of the source: what it is called, its hosts, and what it is also called.
+    /// Whether it asks for nothing.
+    pub(super) fn always_holds(&self) -> bool {
+        let patterns = [
+            &self.parameter,
+            &self.utm_source,
+            &self.utm_medium,
+            &self.utm_campaign,
+        ];
+        self.referrer == Referrer::Ignored && patterns.iter().all(|p| p.is_none())
+    }
+
+    /// All names of the source, without `www.`: what it is called, its hosts, and what it is
+    /// also called.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = self.also.clone();
         if let Output::Text(source) = &self.source {
@@ -91,6 +103,9 @@ impl Rule {
         }
         if let Referrer::Hosts(hosts) = &self.referrer {
             names.extend(hosts.iter().cloned());
+        }
+        for name in &mut names {
+            *name = host::without_www(name).to_owned();
         }
         names
     }
@@ -195,20 +210,20 @@ impl Fields<'_> {
             Some("*") => Ok(Referrer::Any),
             Some("{own_domain}") => Ok(Referrer::Own),
             Some(text) => {
-                let hosts: Vec<_> = alternatives(text).collect();
-                match hosts.iter().find(|host| !host::is_key(host)) {
-                    None => Ok(Referrer::Hosts(hosts)),
-                    Some(wrong) => Err(self.error(
-                        "referrer",
-                        format!(
-                            "found `{wrong}`; expected hosts such as `a.example`, \
-                             `*.a.example` (below it) or `a.*` (any public suffix), or \
-                             else `*` or `{{own_domain}}` alone"
-                        ),
-                    )),
-                }
+                let hosts = alternatives(text).map(|host| self.host(&host));
+                Ok(Referrer::Hosts(hosts.collect::<Result<_, _>>()?))
             }
         }
+    }
+
+    fn host(&self, text: &str) -> Result<String, TrafficSourceRulesError> {
+        host::key(text).ok_or_else(|| {
+            let message = format!(
+                "found `{text}`; expected hosts such as `a.example`, `*.a.example` (below \
+                 it) or `a.*` (any public suffix), or else `*` or `{{own_domain}}` alone"
+            );
+            self.error("referrer", message)
+        })
     }
 
     fn output(&self, name: &str) -> Result<Output, TrafficSourceRulesError> {

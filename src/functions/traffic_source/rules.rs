@@ -42,7 +42,8 @@ impl From<CsvError> for TrafficSourceRulesError {
 /// `utm_medium`, `utm_campaign` and for the `referrer`'s host, all of which must hold (a blank
 /// one always does); the `source`, `medium` and `confidence` (high, medium, low) that follow;
 /// and the `class` of site that the source is, `also` known as other names. Patterns are in
-/// any case, `*` stands for anything and `|` parts alternatives.
+/// any case, `*` stands for anything and `|` parts alternatives. A rule without any pattern
+/// holds for every visit: it is the last.
 #[derive(Clone)]
 pub struct TrafficSourceRules {
     rules: Vec<Rule>,
@@ -52,6 +53,8 @@ pub struct TrafficSourceRules {
     others: Vec<usize>,
     /// What kind of site a source is, by all its names.
     classes: HashMap<String, Class>,
+    /// The line of the rule that holds for every visit.
+    last: Option<usize>,
     fingerprint: String,
 }
 
@@ -79,6 +82,7 @@ impl TrafficSourceRules {
             by_host: HashMap::new(),
             others: Vec::new(),
             classes: HashMap::new(),
+            last: None,
             fingerprint: fingerprint(csv),
         };
         let mut seen = HashMap::new();
@@ -91,6 +95,18 @@ impl TrafficSourceRules {
                     message: format!("`{}` is also the id of line {first}", rule.id),
                 });
             }
+            if let Some(last) = found.last {
+                return Err(TrafficSourceRulesError {
+                    line,
+                    column: Some("id".to_owned()),
+                    message: format!(
+                        "`{}` can never hold: line {last} has no pattern, so that it holds \
+                         for every visit; expected that line to be the last",
+                        rule.id
+                    ),
+                });
+            }
+            found.last = rule.always_holds().then_some(line);
             found.push(rule);
         }
         Ok(found)
@@ -103,6 +119,12 @@ impl TrafficSourceRules {
     /// None, unless the package was built with a broken file.
     pub fn embedded() -> Result<Self, TrafficSourceRulesError> {
         Self::parse(EMBEDDED)
+    }
+
+    /// Whether the last rule holds for every visit. Else those that none fits have the
+    /// source and medium `(not set)`.
+    pub fn decide_every_visit(&self) -> bool {
+        self.last.is_some()
     }
 
     /// A short text that differs where the rules do.
@@ -157,7 +179,8 @@ impl TrafficSourceRules {
         if !source.contains('.') {
             return None;
         }
-        let mut keys = host::keys(source).into_iter();
+        let host = host::in_ascii(source)?;
+        let mut keys = host::keys(&host).into_iter();
         keys.find_map(|key| self.classes.get(&key).copied())
     }
 }
@@ -237,7 +260,11 @@ mod tests {
             for id in 0..12 {
                 let patterns =
                     [&PATTERNS[..], &PATTERNS, &PATTERNS, &HOSTS].map(&mut one);
-                csv += &format!("r{id},{},s,m,low\n", patterns.join(","));
+                let line = format!("r{id},{},s,m,low\n", patterns.join(","));
+                // nothing may follow a rule that holds for every visit
+                if TrafficSourceRules::parse(&format!("{csv}{line}")).is_ok() {
+                    csv += &line;
+                }
             }
             let rules = TrafficSourceRules::parse(&csv).unwrap();
             for _ in 0..60 {

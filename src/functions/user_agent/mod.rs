@@ -42,7 +42,9 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
          them, without versions (`Other` where no rule knows them); `device_category`: \
          phone, tablet, desktop, tv, bot or other; `is_bot`: by uap-core's and \
          crawler-user-agents' rules. An iPad that asks for desktop sites says that it is \
-         a Mac. Null for null. Each distinct string is parsed once a batch.",
+         a Mac. Null for null. Each distinct string is parsed once a batch, and not \
+         again while it is among the up to 16,384 seen lately that are kept (8 MiB of text at \
+         most, for the whole process).",
         "user_agent(ua)",
         &[("ua", "Text of any layout.")],
         "SELECT ua['device'] AS device, ua['device_category'] AS category, ua['os'] AS os,\n\

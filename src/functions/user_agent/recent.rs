@@ -7,9 +7,10 @@ use datafusion::common::{HashMap, Result};
 
 use super::agent::Agent;
 
-/// Bounds of what is kept: some 8 MiB if every string were as long as may be.
+/// Bounds of what is kept: 8 MiB of text if every string, with what it says, were as long as
+/// may be. When there are too many, all are let go: those in use come again.
 const MOST_STRINGS: usize = 16_384;
-const LONGEST_STRING: usize = 512;
+const MOST_BYTES: usize = 512;
 
 type Agents = HashMap<String, Arc<Agent>>;
 
@@ -41,7 +42,7 @@ fn known(texts: &[&str]) -> Vec<Option<Arc<Agent>>> {
 fn keep(parsed: Vec<(&str, Arc<Agent>)>) {
     let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
     for (text, agent) in parsed {
-        if text.len() > LONGEST_STRING {
+        if bytes(text, &agent) > MOST_BYTES {
             continue;
         }
         if recent.len() >= MOST_STRINGS {
@@ -51,26 +52,38 @@ fn keep(parsed: Vec<(&str, Arc<Agent>)>) {
     }
 }
 
+fn bytes(text: &str, agent: &Agent) -> usize {
+    text.len() + agent.device.len() + agent.os.len() + agent.browser.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_kept_has_a_bound() {
-        let agent = Arc::new(Agent {
-            device: String::new(),
+    fn agent(device: &str) -> Arc<Agent> {
+        Arc::new(Agent {
+            device: device.to_owned(),
             device_category: "other",
             os: String::new(),
             browser: String::new(),
             is_bot: false,
-        });
-        for number in 0..MOST_STRINGS + 10 {
-            keep(vec![(&format!("bound {number}"), Arc::clone(&agent))]);
-        }
-        let long = "x".repeat(LONGEST_STRING + 1);
-        keep(vec![(&long, agent)]);
+        })
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let texts: Vec<_> = (0..MOST_STRINGS + 10)
+            .map(|n| format!("bound {n}"))
+            .collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        keep(texts.iter().map(|text| (*text, agent("phone"))).collect());
+        let long = "x".repeat(MOST_BYTES - 4);
+        keep(vec![(&long, agent("phone"))]);
         let recent = RECENT.lock().unwrap();
+        assert!(recent.contains_key("bound 16390"));
+        assert!(!recent.contains_key("bound 1") && !recent.contains_key(&long));
         assert!(recent.len() <= MOST_STRINGS);
-        assert!(!recent.contains_key(&long));
+        let held: usize = recent.iter().map(|(text, agent)| bytes(text, agent)).sum();
+        assert!(held <= MOST_STRINGS * MOST_BYTES);
     }
 }

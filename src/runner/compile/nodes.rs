@@ -253,22 +253,13 @@ fn filled(table: &SourceTable, text: &str) -> String {
         .replace("{schema}", &table.source_name)
 }
 
-/// URLs and absolute paths stay; a path that a command-line variable gave starts at the
-/// current directory, any other at the project's root.
+/// URLs and absolute paths stay; any other path starts at the project's root, whoever gave
+/// it: a variable of the command line means what it means in `dbt_project.yml`.
 fn absolute(project: &Project, text: &str) -> String {
     if text.contains("://") || Path::new(text).is_absolute() {
         return text.to_owned();
     }
-    let from_command_line = project.cli_vars.iter().any(|name| {
-        let value = project.vars.get(name).and_then(Value::as_str);
-        value.is_some_and(|v| !v.is_empty() && text.starts_with(v))
-    });
-    let base = if from_command_line {
-        &project.current_dir
-    } else {
-        &project.root
-    };
-    base.join(text).to_string_lossy().into_owned()
+    project.root.join(text).to_string_lossy().into_owned()
 }
 
 /// One line on the configuration that changes nothing here.

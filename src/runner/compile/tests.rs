@@ -58,8 +58,6 @@ fn project(models: &[(&str, &str)], macros: &str) -> Project {
         clean_targets: Vec::new(),
         vars: serde_json::from_str(r#"{"gap": 1800, "nested": "{{ 1 + var('gap') }}"}"#)
             .unwrap(),
-        cli_vars: Vec::new(),
-        current_dir: PathBuf::from("/here"),
         env: BTreeMap::new(),
         target: Target {
             schema: "main".to_owned(),
@@ -67,6 +65,7 @@ fn project(models: &[(&str, &str)], macros: &str) -> Project {
         },
         models: models.iter().map(|(n, sql)| model(n, sql)).collect(),
         seeds: Vec::new(),
+        traffic_source_rules: None,
         sources: Vec::new(),
         macros: vec![file("macros/m.sql", macros)],
         singular_tests: Vec::new(),
@@ -201,6 +200,16 @@ fn helpers_need_no_prefix_and_the_projects_own_win() {
     assert_eq!(
         sql("{{ dbt_utils.split_part('x', 'y', 1) }}", ""),
         "split_part(x, y, 1)"
+    );
+    let zones = "modules.pytz.all_timezones";
+    assert_eq!(
+        sql(
+            &format!(
+                "{{{{ 'Europe/Berlin' in {zones} }}}} {{{{ 'Mars/North' in {zones} }}}}"
+            ),
+            ""
+        ),
+        "True False"
     );
     assert_eq!(
         sql("{{ var('x', none) is none }}{{ local_md5('a')[:4] }}", ""),

@@ -8,7 +8,6 @@ mod seeds;
 mod session;
 mod sql;
 mod sql_error;
-mod traffic_source;
 mod unreadable;
 mod upkeep;
 
@@ -22,6 +21,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::catalog::{CatalogEntry, LakeMemory, ProjectCatalog};
+use crate::functions::traffic_source_with;
 use crate::runner::compile::{
     Dag, Materialized, Node, NodeKind, Relation, SOURCE_CATALOG,
 };
@@ -83,7 +83,10 @@ impl Engine {
             relations: Arc::default(),
             queries: session::shares(options).map(|shares| shares.queries),
         };
-        traffic_source::register(&engine.context, &engine.project)?;
+        if let Some(rules) = &engine.project.traffic_source_rules {
+            let function = traffic_source_with(rules.clone());
+            engine.context.register_udf(function);
+        }
         let target = engine.target_location()?;
         engine.open_store(&target)?;
         let folder = Self::lake_memory(&target)?;

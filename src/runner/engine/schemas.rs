@@ -7,7 +7,7 @@ use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 
 use super::{Engine, places};
-use crate::catalog::{CatalogEntry, NO_FILES, ProjectCatalog, event_lake_of};
+use crate::catalog::{CatalogEntry, NoFiles, ProjectCatalog, event_lake_of};
 use crate::runner::compile::{
     Materialized, Node, NodeKind, ResolvedSource, SchemaResolver,
 };
@@ -102,7 +102,7 @@ impl SchemaResolver for Engine {
         Box::pin(async move {
             match self.source_schema(source).await {
                 Ok(schema) => Ok(columns(&schema)),
-                Err(e) if no_files(&e) => Ok(declared(source)),
+                Err(e) if has_no_files(&e) => Ok(declared(source)),
                 Err(e) => Err(e),
             }
         })
@@ -127,8 +127,15 @@ impl SchemaResolver for Engine {
 }
 
 /// Whether a source cannot be read because there is nothing at its location.
-fn no_files(error: &RunnerError) -> bool {
-    error.message().contains(NO_FILES)
+fn has_no_files(error: &RunnerError) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return NoFiles::is_behind(found);
+        }
+        source = cause.source();
+    }
+    false
 }
 
 /// The columns that a source table's property file names. They stand in where there are no

@@ -2,12 +2,13 @@
 
 use datafusion::common::DataFusionError;
 
+use crate::catalog::NoFiles;
 use crate::runner::error::{ErrorKind, RunnerError};
 use crate::store::told_by_store;
 use crate::table::TableError;
 
 /// Phrases DataFusion puts before what happened.
-const NOISE: [&str; 15] = [
+const NOISE: [&str; 16] = [
     "Error during planning: ",
     "Schema error: ",
     "SQL error: ",
@@ -22,6 +23,7 @@ const NOISE: [&str; 15] = [
     "Resources exhausted: ",
     "Cast error: ",
     "type_coercion\ncaused by\n",
+    "check_connected_components\ncaused by\n",
     "Parser error: ",
 ];
 
@@ -61,6 +63,7 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
         | DataFusionError::SQL(..)
         | DataFusionError::NotImplemented(_) => ErrorKind::Sql,
         DataFusionError::Internal(_) => ErrorKind::Internal,
+        DataFusionError::External(_) if NoFiles::is_behind(root) => ErrorKind::Source,
         _ => ErrorKind::Execution,
     };
     let exhausted = matches!(root, DataFusionError::ResourcesExhausted(_));

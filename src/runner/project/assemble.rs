@@ -11,6 +11,7 @@ use super::config::{ConfigTree, Resource};
 use super::dbt_project::ProjectFile;
 use super::discovery::{Files, Found};
 use super::properties::{Entry, PropertySet, location_in};
+use super::traffic_rules;
 use super::types::{
     ConfigMap, DataTest, LoadOptions, ModelFile, Project, Properties, SeedFile,
     SourceTable, Target, TextFile, UnitTest,
@@ -68,6 +69,7 @@ impl<'a> Assembly<'a> {
     ) -> Result<Project> {
         let models = self.models()?;
         let seeds = self.seeds()?;
+        let rules = traffic_rules::read(&seeds, &mut self.warnings)?;
         let singular_tests = self.singular_tests()?;
         let macros: Vec<TextFile> = self
             .files
@@ -86,12 +88,11 @@ impl<'a> Assembly<'a> {
             target_path: self.file.paths.target.clone(),
             clean_targets: self.file.paths.clean_targets.clone(),
             vars,
-            cli_vars: options.vars.keys().cloned().collect(),
-            current_dir: options.current_dir.clone(),
             env: options.env.clone(),
             target,
             models,
             seeds,
+            traffic_source_rules: rules,
             sources,
             macros,
             singular_tests,

@@ -11,6 +11,7 @@ mod files;
 mod packages;
 mod profiles;
 mod properties;
+mod traffic_rules;
 mod types;
 mod yaml;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::functions::TrafficSourceRules;
 use crate::runner::error::{Location, RunnerError};
 
 /// Everything [`load`](super::load) needs to know from outside.
@@ -26,7 +27,8 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// The process environment, read once by the caller.
     pub env: BTreeMap<String, String>,
-    /// The current directory: relative paths given on the command line start here.
+    /// The current directory: relative paths of the options above start here; those in the
+    /// values of variables start at the project's root.
     pub current_dir: PathBuf,
 }
 
@@ -52,13 +54,9 @@ pub struct Project {
     pub target_path: PathBuf,
     /// The other folders `clean` removes (`clean-targets`), absolute.
     pub clean_targets: Vec<PathBuf>,
-    /// Project variables overlaid by those of the command line.
+    /// Project variables overlaid by those of the command line. Relative paths in either start
+    /// at the project's root.
     pub vars: Map<String, Value>,
-    /// Names of the variables that came from the command line. Relative paths in their
-    /// values start at the current directory; all others at the project's root.
-    pub cli_vars: Vec<String>,
-    /// See [`LoadOptions::current_dir`].
-    pub current_dir: PathBuf,
     /// See [`LoadOptions::env`].
     pub env: BTreeMap<String, String>,
     /// The chosen target of `profiles.yml`.
@@ -67,6 +65,8 @@ pub struct Project {
     pub models: Vec<ModelFile>,
     /// CSV seeds.
     pub seeds: Vec<SeedFile>,
+    /// The rules of `traffic_source`, if the seed of that name brings some.
+    pub traffic_source_rules: Option<TrafficSourceRules>,
     /// Source tables of property files.
     pub sources: Vec<SourceTable>,
     /// Files of macros.

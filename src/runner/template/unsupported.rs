@@ -15,7 +15,10 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("load_relation", TABLES),
     ("load_result", QUERIES),
     ("metric", "the semantic layer is not supported"),
-    ("modules", "`run_started_at.strftime()` and SQL give times"),
+    (
+        "modules",
+        "`run_started_at.strftime()` and SQL give times; there is `modules.pytz.all_timezones`",
+    ),
     ("run_query", QUERIES),
     ("schema", "use `target.schema` or `this.schema`"),
     ("selected_resources", "name the nodes with `ref()`"),

@@ -252,3 +252,22 @@ fn a_place_that_cannot_be_written() {
     `-> Error during planning: no store for `ftp://host/tables`: the scheme `ftp` is not one of `file://`, `memory://`, `s3://`, `s3a://`, `gs://`, `gcs://`, `az://`, `abfss://`, `abfs://`, `azure://`, `https://`, `http://` (or a path)
     "#);
 }
+
+/// What a source is taken for must not hang on the words of its file's name.
+#[test]
+fn an_unreadable_file_is_no_missing_one_whatever_its_name() {
+    let project = Project::small()
+        .with("data/no files match.parquet", "this is no Parquet file")
+        .with(
+            "models/schema.yml",
+            "sources:\n  - name: raw\n    tables:\n      - name: events\n        config:\n\
+             \x20         external_location: data/no files match.parquet\n",
+        )
+        .with(
+            "models/columns.sql",
+            "select {{ adapter.get_columns_in_relation(source('raw', 'events')) | length }} as n\n",
+        );
+    let printed = project.run(&["compile", "--select", "columns"]);
+    assert!(printed.starts_with("exit: 2"), "{printed}");
+    assert!(printed.contains("is not readable"), "{printed}");
+}

@@ -38,6 +38,7 @@ fn growing() -> Growing {
     Growing {
         pack: "cross_property",
         variable: VARIABLE,
+        vars: json!({}),
         extension: "csv",
         header: format!("{header}\n"),
         lines: lines.lines().map(str::to_owned).collect(),
@@ -163,14 +164,21 @@ async fn wrong_variables_are_refused() {
             json!({"cross_property_as_of": "yesterday"}),
             "a day such as `2024-05-31`",
         ),
-        (json!({"cross_property_as_of": "2024-13-01"}), "2024-13-01"),
+        (
+            json!({"cross_property_as_of": "2024-13-01"}),
+            "newest event; found `2024-13-01`",
+        ),
+        (
+            json!({"cross_property_as_of": "2023-02-29"}),
+            "newest event; found `2023-02-29`",
+        ),
         (
             json!({"cross_property_time_zone": ""}),
             "the name of a time zone",
         ),
         (
             json!({"cross_property_time_zone": "Mars/North"}),
-            "Mars/North",
+            "variable `cross_property_time_zone` must be the name of a time zone",
         ),
     ] {
         let error = by_hand().vars(&vars).try_run().await.unwrap_err();

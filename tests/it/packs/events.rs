@@ -30,6 +30,7 @@ fn growing() -> Growing {
     Growing {
         pack: "events",
         variable: VARIABLE,
+        vars: json!({}),
         extension: "ndjson",
         header: String::new(),
         lines: text.lines().map(str::to_owned).collect(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use serde_json::Value;
 
 use super::build::{Build, Built};
 
@@ -13,6 +14,8 @@ use super::build::{Build, Built};
 pub(crate) struct Growing {
     pub(crate) pack: &'static str,
     pub(crate) variable: &'static str,
+    /// Further variables, a mapping.
+    pub(crate) vars: Value,
     pub(crate) extension: &'static str,
     /// Of a CSV file; else ''.
     pub(crate) header: String,
@@ -38,7 +41,7 @@ impl Growing {
     }
 
     pub(crate) fn build(&self, lake: &Path) -> Build {
-        Build::of(self.pack, self.variable, lake)
+        Build::of(self.pack, self.variable, lake).vars(&self.vars)
     }
 
     async fn assert_same(&self, ours: &Built, whole: &Built, what: &str) {

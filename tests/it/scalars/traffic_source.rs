@@ -187,6 +187,53 @@ async fn rules_of_ones_own_replace_those_that_are_there() {
     assert_eq!(row(2), "(not set) (not set) Unassigned  low");
 }
 
+#[tokio::test]
+async fn hosts_of_rules_are_written_in_any_way() {
+    let rules = "id,referrer,source,medium,confidence\n\
+                 www,WWW.Wiki.example,wiki,a,low\n\
+                 idn,bücher.example|*.bücher.example,books,b,low\n";
+    let rules = TrafficSourceRules::parse(rules).unwrap();
+    assert!(!rules.decide_every_visit());
+    let context = SessionContext::new().with_sessionize();
+    context.register_udf(traffic_source_with(rules));
+    for (referrer, rule) in [
+        ("https://wiki.example/", "www"),
+        ("https://www.wiki.example/", "www"),
+        ("https://xn--bcher-kva.example/", "idn"),
+        ("https://www.bücher.example/", "idn"),
+        ("https://a.BÜCHER.example/", "idn"),
+    ] {
+        let sql = format!(
+            "SELECT traffic_source(NULL, '{referrer}', NULL, NULL, NULL)['rule'] = '{rule}'"
+        );
+        let found = context.sessionize_sql(&sql).await.unwrap();
+        let found = found.collect().await.unwrap();
+        assert!(found[0].column(0).as_boolean().value(0), "{referrer}");
+    }
+}
+
+#[tokio::test]
+async fn other_names_of_a_source_are_hosts_too() {
+    let rules = "id,utm_source,source,medium,confidence,class,also\n\
+                 finder,*,{utm_source},cpc,low,search,www.finder.example\n";
+    let rules = TrafficSourceRules::parse(rules).unwrap();
+    let context = SessionContext::new().with_sessionize();
+    context.register_udf(traffic_source_with(rules));
+    for source in ["finder.example", "www.finder.example"] {
+        let sql = format!(
+            "SELECT traffic_source(NULL, NULL, '{source}', NULL, NULL)['channel'] = 'Paid Search'"
+        );
+        let found = context.sessionize_sql(&sql).await.unwrap();
+        let found = found.collect().await.unwrap();
+        assert!(found[0].column(0).as_boolean().value(0), "{source}");
+    }
+}
+
+#[test]
+fn the_rules_of_the_package_decide_every_visit() {
+    assert!(TrafficSourceRules::embedded().unwrap().decide_every_visit());
+}
+
 #[test]
 fn a_wrong_line_is_named_with_its_column() {
     for (lines, expected) in [
@@ -217,7 +264,7 @@ fn a_wrong_line_is_named_with_its_column() {
             "line 2, column `id`: it is blank; expected a text",
         ),
         (
-            "id,source,medium,confidence\na,b,c,low\n\na,b,c,low\n",
+            "id,source,medium,confidence,parameter\na,b,c,low,x\n\na,b,c,low,\n",
             "line 4, column `id`: `a` is also the id of line 2",
         ),
         (
@@ -236,6 +283,24 @@ fn a_wrong_line_is_named_with_its_column() {
         (
             "id,source,medium,confidence,class\na,b,c,low,shops\n",
             "line 2, column `class`: found `shops`; expected one of search, social, ",
+        ),
+    ] {
+        let error = TrafficSourceRules::parse(lines).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn a_line_that_can_never_hold_is_refused() {
+    for (lines, expected) in [
+        (
+            "id,source,medium,confidence\nall,b,c,low\nwiki,b,c,low\n",
+            "line 3, column `id`: `wiki` can never hold: line 2 has no pattern, so that it \
+             holds for every visit; expected that line to be the last",
+        ),
+        (
+            "id,source,medium,confidence,referrer\na,b,c,low,www.*\n",
+            "line 2, column `referrer`: found `www.*`; expected hosts such as ",
         ),
     ] {
         let error = TrafficSourceRules::parse(lines).unwrap_err().to_string();

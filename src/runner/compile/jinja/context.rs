@@ -152,8 +152,14 @@ impl NodeContext {
     /// The node that `ref` names.
     pub(super) fn referred(&self, name: &str) -> Result<&Referable, RunnerError> {
         let Some(target) = self.index.nodes.get(name) else {
+            let is_value =
+                |(_, value): &(&String, &serde_json::Value)| value.as_str() == Some(name);
+            let variable = self.project.vars.iter().find(is_value);
+            let given = variable.map_or_else(String::new, |(variable, _)| {
+                format!(" (the value of the variable `{variable}`)")
+            });
             let message = format!(
-                "`{}` refers to `{name}`, which is no model or seed",
+                "`{}` refers to `{name}`{given}, which is no model or seed",
                 self.name
             );
             let error = RunnerError::new(ErrorKind::Graph, message);

@@ -1,8 +1,9 @@
 //! Names with a dot: `dbt.…`, `dbt_utils.…`, `adapter.…`, `exceptions.…`, `<project>.…`.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use chrono_tz::TZ_VARIANTS;
 use minijinja::value::{Kwargs, Object, ObjectRepr, from_args};
 use minijinja::{Error, State, Value};
 
@@ -12,6 +13,10 @@ use super::relation::RelationObject;
 use super::{dbt, dbt_utils};
 use crate::runner::error::{ErrorKind, RunnerError, did_you_mean};
 use crate::runner::template::{carry, new_list};
+
+/// The names of all time zones that SQL knows.
+static TIME_ZONES: LazyLock<Vec<&str>> =
+    LazyLock::new(|| TZ_VARIANTS.iter().map(|zone| zone.name()).collect());
 
 /// `dbt.…`, `dbt_utils.…`, `adapter.…`, `exceptions.…`, `<project>.…` and the like.
 #[derive(Debug)]
@@ -163,6 +168,10 @@ impl Object for Namespace {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match (self.name, key.as_str()?) {
             ("", name) => self.context.macros.get(name),
+            ("modules", "pytz") => Some(Value::from_pairs([(
+                "all_timezones",
+                TIME_ZONES.iter().copied().collect::<Value>(),
+            )])),
             _ => None,
         }
     }

@@ -119,7 +119,6 @@ fn a_whole_project_is_read() {
         Value::Object(project.vars.clone()),
         json!({"gap": 90, "empty": null, "own": [1, 2]})
     );
-    assert_eq!(project.cli_vars, ["gap"]);
     assert_eq!(project.target.threads, 2);
     assert_eq!(project.target.schema, "web");
     assert_eq!(project.target.memory_limit.as_deref(), Some("1GB"));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::build::{Build, Built};
 use super::fixture;
+use super::growing::Growing;
 use super::table::Rows;
 use naive::Event;
 
@@ -31,9 +32,9 @@ fn own_events() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/metrics/events.csv")
 }
 
-/// The pack over files laid out like the sample of a user's own events.
-fn over(events: impl Into<PathBuf>) -> Build {
-    Build::of("metrics", "metrics_events_table", events).vars(&json!({
+/// What files laid out like the sample of a user's own events need.
+fn variables() -> Value {
+    json!({
         "metrics_columns": {
             "event_id": "id", "visitor_id": "person", "tstamp": "at", "platform": "app",
             "event_name": "name", "url": "link", "referrer": "referred_by",
@@ -48,7 +49,30 @@ fn over(events: impl Into<PathBuf>) -> Build {
             {"name": "cart", "page": "/cart"},
             {"name": "purchase", "event": "purchase"}
         ]
-    }))
+    })
+}
+
+/// The pack over files laid out like that.
+fn over(events: impl Into<PathBuf>) -> Build {
+    Build::of("metrics", "metrics_events_table", events).vars(&variables())
+}
+
+fn growing() -> Growing {
+    let text = fs::read_to_string(own_events()).unwrap();
+    let (header, lines) = text.split_once('\n').unwrap();
+    // every file has this row: a column that is empty throughout has no type, and a table
+    // is rebuilt once its input has another one
+    let full = "f0,full,2024-03-20T08:00:00.000Z,web,purchase,https://shop.example/,\
+                https://x.example/,s,m,c,agent,100,EUR";
+    Growing {
+        pack: "metrics",
+        variable: "metrics_events_table",
+        vars: variables(),
+        extension: "csv",
+        header: format!("{header}\n{full}\n"),
+        lines: lines.lines().map(str::to_owned).collect(),
+        models: &MODELS,
+    }
 }
 
 /// The pack over the golden page views, which bring the sessions of the segment pack.
@@ -91,24 +115,71 @@ async fn pages_are_counted_by_day_and_platform_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_build_changes_nothing_and_later_files_equal_one() {
-    let (project, lake) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = over(own_events()).run().await;
-    let text = fs::read_to_string(own_events()).unwrap();
-    let (head, rows) = text.split_once('\n').unwrap();
-    for part in 0..3 {
-        let rows = rows.lines().enumerate().filter(|(at, _)| at % 3 == part);
-        let rows: Vec<_> = rows.map(|(_, row)| row).collect();
-        let file = lake.path().join(format!("part-{part}.csv"));
-        fs::write(file, format!("{head}\n{}\n", rows.join("\n"))).unwrap();
-        over(lake.path()).within(project.path()).run().await;
+async fn tables_follow_new_files_by_their_keys() {
+    let by_key = [
+        "metrics_events__sessionized",
+        "metrics_sessions__initial",
+        "metrics_session_values",
+    ];
+    growing().assert_follows(&by_key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_of_ones_own_bring_no_visits() {
+    let folder = tempfile::tempdir().unwrap();
+    let referrers = [
+        // below a domain that is named, whatever the case
+        (
+            "https://pay.partner.test/back",
+            "(direct)",
+            "pay.partner.test",
+        ),
+        ("https://www.partner.test/", "(direct)", "partner.test"),
+        // below the page's own domain
+        ("https://blog.shop.co.uk/post", "(direct)", "(direct)"),
+        // only spelled alike
+        (
+            "https://mypartner.test/",
+            "mypartner.test",
+            "mypartner.test",
+        ),
+        (
+            "https://partner.test.evil.test/",
+            "partner.test.evil.test",
+            "partner.test.evil.test",
+        ),
+        ("https://other.co.uk/", "other.co.uk", "other.co.uk"),
+    ];
+    let mut text = "id,person,at,link,referred_by\n".to_owned();
+    for (at, (referrer, ..)) in referrers.iter().enumerate() {
+        let link = "https://www.shop.co.uk/";
+        text += &format!("{at},p{at},2024-03-01T10:00:00Z,{link},{referrer}\n");
     }
-    let again = over(lake.path()).within(project.path()).run().await;
-    for model in MODELS {
-        let (ours, whole) = (again.read(model).await, whole.read(model).await);
-        ours.assert_same(&whole, model);
-        let said = again.messages().iter().find(|(name, _)| name == model);
-        assert!(said.unwrap().1.contains("nothing new"), "{said:?}");
+    let file = folder.path().join("events.csv");
+    fs::write(&file, text).unwrap();
+    let columns = json!({
+        "event_id": "id", "visitor_id": "person", "tstamp": "at", "url": "link",
+        "referrer": "referred_by"
+    });
+    for named in [true, false] {
+        let own = if named {
+            json!(["WWW.Partner.test"])
+        } else {
+            json!([])
+        };
+        let vars = json!({"metrics_columns": columns, "own_domains": own});
+        let built = over(&file).vars(&vars).run().await;
+        let sessions = built.read("metrics_sessions").await;
+        let sessions = sessions
+            .column("visitor_id")
+            .into_iter()
+            .zip(sessions.column("source"));
+        let mut found: Vec<_> = sessions.collect();
+        found.sort();
+        let found = found.into_iter().map(|(_, source)| source.unwrap());
+        let expected =
+            referrers.map(|(_, with, without)| if named { with } else { without });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{own}");
     }
 }
 
@@ -231,15 +302,48 @@ async fn wrong_variables_are_refused() {
             columns(json!({"amount": "agent"})),
             "whole numbers of minor units",
         ),
-        (
-            json!({"metrics_time_zone": "Europe/Nowhere"}),
-            "Europe/Nowhere",
-        ),
     ];
+    assert_refused(&wrong).await;
+}
+
+async fn assert_refused(wrong: &[(Value, &str)]) {
     for (vars, expected) in wrong {
-        let error = over(own_events()).vars(&vars).try_run().await.unwrap_err();
+        let error = over(own_events()).vars(vars).try_run().await.unwrap_err();
         assert!(error.contains(expected), "{vars}: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_refused_by_the_variable() {
+    let wrong = [
+        (
+            json!({"metrics_time_zone": "Europe/Nowhere"}),
+            "variable `metrics_time_zone` must be the name of a time zone such as \
+             `Europe/Berlin`; found `Europe/Nowhere`",
+        ),
+        (
+            json!({"metrics_split_by": "channel"}),
+            "variable `metrics_split_by` must be a list of some of `session_date`, ",
+        ),
+        (
+            json!({"metrics_events_table": "nowhere.csv"}),
+            "variable `metrics_events_table` must be a file, a folder or a glob; there \
+             are no files at `nowhere.csv`",
+        ),
+        (
+            json!({"metrics_events_table": null, "metrics_events_model": "nope"}),
+            "`nope` (the value of the variable `metrics_events_model`), which is no model",
+        ),
+        (
+            json!({
+                "metrics_events_table": null,
+                "metrics_events_model": "page_views",
+                "metrics_columns": {},
+            }),
+            "`metrics_columns` must name the column of `page_views` that holds `event_id`",
+        ),
+    ];
+    assert_refused(&wrong).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
