@@ -17,13 +17,24 @@ use crate::store::decoded_path;
 
 /// There is nothing at a location.
 #[derive(Debug, thiserror::Error)]
-#[error("no files match `{location}`")]
+#[error("no files match `{location}`{unread}")]
 pub(crate) struct NoFiles {
     location: String,
+    /// What is said of a file there that is of no format.
+    unread: String,
 }
 
-#[cfg(feature = "runner")]
 impl NoFiles {
+    fn at(location: &Url, unread: Option<String>) -> DataFusionError {
+        let unread =
+            unread.map(|unread| format!(": `{unread}` has another ending; {ENDINGS}"));
+        DataFusionError::External(Box::new(Self {
+            location: shown(location),
+            unread: unread.unwrap_or_default(),
+        }))
+    }
+
+    #[cfg(feature = "runner")]
     /// Whether this is what `error` is about, whatever was put around it.
     pub(crate) fn is_behind(error: &DataFusionError) -> bool {
         matches!(error.find_root(), DataFusionError::External(e) if e.is::<Self>())
@@ -149,10 +160,7 @@ pub(super) async fn list(
         }
     });
     if let Some(unread) = unread.filter(|_| files.is_empty() && glob.is_none()) {
-        return plan_err!(
-            "{NO_FILES} `{}`: `{unread}` has another ending; {ENDINGS}",
-            shown(location)
-        );
+        return Err(NoFiles::at(location, Some(unread)));
     }
     files.sort_by(|a, b| a.location.cmp(&b.location));
     chosen(files, base, format, location)
@@ -208,10 +216,7 @@ fn chosen(
     location: &Url,
 ) -> Result<Listing> {
     if files.is_empty() {
-        let nothing = NoFiles {
-            location: shown(location),
-        };
-        return Err(DataFusionError::External(Box::new(nothing)));
+        return Err(NoFiles::at(location, None));
     }
     let mut first: Option<(Format, &Path)> = None;
     for file in &files {

@@ -90,11 +90,11 @@ pub(super) fn key(text: &str) -> Option<String> {
 /// A host, in lower case, as those of URLs are written: other scripts in ASCII. `None` if it
 /// cannot be one.
 pub(super) fn in_ascii(host: &str) -> Option<String> {
-    if host.is_ascii() && host.len() <= LONGEST {
+    if host.is_ascii() && host.len() <= LONGEST_HOST {
         return Some(host.to_owned());
     }
     match Host::parse(host).ok()? {
-        Host::Domain(name) => (name.len() <= LONGEST).then_some(name),
+        Host::Domain(name) => (name.len() <= LONGEST_HOST).then_some(name),
         address => Some(address.to_string()),
     }
 }
