@@ -14,6 +14,7 @@ mod errors;
 mod exit;
 mod interrupt;
 mod output;
+mod parquet;
 mod printer;
 mod progress;
 mod values;

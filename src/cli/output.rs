@@ -14,7 +14,6 @@ use datafusion::arrow::util::pretty::pretty_format_batches_with_options;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
@@ -25,6 +24,7 @@ use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use super::args::{OutputArguments, RowFormat};
 use super::artifacts::{Replacement, cannot_write};
 use super::context::Context;
+use super::parquet::ParquetSink;
 use super::printer::Printer;
 
 /// Writes all rows of `stream` where the arguments say.
@@ -224,7 +224,7 @@ enum Sink<W: Write + Send> {
     Csv(Box<csv::Writer<W>>),
     Json(json::Writer<W, JsonArray>),
     Ndjson(json::Writer<W, LineDelimited>),
-    Parquet(Box<ArrowWriter<W>>),
+    Parquet(Box<ParquetSink<W>>),
 }
 
 impl<W: Write + Send> Sink<W> {
@@ -245,9 +245,8 @@ impl<W: Write + Send> Sink<W> {
                     .set_compression(zstd)
                     .set_created_by("sessionize".to_owned())
                     .build();
-                let schema = SchemaRef::clone(schema);
-                let writer = ArrowWriter::try_new(out, schema, Some(properties))?;
-                Self::Parquet(Box::new(writer))
+                let sink = ParquetSink::try_new(out, schema, properties)?;
+                Self::Parquet(Box::new(sink))
             }
         })
     }
@@ -257,7 +256,7 @@ impl<W: Write + Send> Sink<W> {
             Self::Csv(writer) => writer.write(batch)?,
             Self::Json(writer) => writer.write(batch)?,
             Self::Ndjson(writer) => writer.write(batch)?,
-            Self::Parquet(writer) => writer.write(batch)?,
+            Self::Parquet(sink) => sink.write(batch)?,
         }
         Ok(())
     }
@@ -270,9 +269,7 @@ impl<W: Write + Send> Sink<W> {
                 writeln!(writer.into_inner())?;
             }
             Self::Ndjson(mut writer) => writer.finish()?,
-            Self::Parquet(writer) => {
-                writer.close()?;
-            }
+            Self::Parquet(sink) => sink.close()?,
         }
         Ok(())
     }

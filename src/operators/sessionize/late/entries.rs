@@ -13,10 +13,12 @@ use datafusion::execution::memory_pool::MemoryReservation;
 pub(super) const PARTS: usize = 256;
 /// How many entries memory is taken for at a time.
 const CHUNK: usize = 1024;
+/// How many entries of a part are to be sorted at once.
+const BUCKET: usize = 16;
 
 /// One row. Rows with equal hashes have one key: 104 bits tell keys apart, 8 of them by the
 /// part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     pub(super) hash: u64,
     pub(super) low: u32,
@@ -188,20 +190,40 @@ pub(super) fn parts(partitions: Vec<Entries>) -> Vec<UnsortedPart> {
 
 impl UnsortedPart {
     /// Puts rows of a key together, in their order; equal ones by address.
+    ///
+    /// Rows go to small buckets by the first bits of their hash, which keeps them in the
+    /// order that they came in, and few are left to compare in each.
     pub(super) fn sort(self) -> Part {
         let chunks = self.pieces.iter().flat_map(|piece| &piece.chunks);
-        let mut entries = Vec::with_capacity(chunks.map(Vec::len).sum());
+        let rows: usize = chunks.clone().map(Vec::len).sum();
+        let bits = (rows / BUCKET).checked_ilog2().unwrap_or(0).clamp(1, 16);
+        let bucket = |entry: &Entry| (entry.hash >> (64 - bits)) as usize;
+        let mut ends = vec![0; 1 << bits];
+        for entry in chunks.flatten() {
+            ends[bucket(entry)] += 1;
+        }
+        let mut begins = 0;
+        for end in &mut ends {
+            (begins, *end) = (begins + *end, begins);
+        }
+        let mut entries = vec![Entry::default(); rows];
         let mut reservations = Vec::with_capacity(self.pieces.len());
         for piece in self.pieces {
-            for chunk in piece.chunks {
-                entries.extend(chunk.into_iter().map(|entry| Entry {
+            for entry in piece.chunks.into_iter().flatten() {
+                let place = &mut ends[bucket(&entry)];
+                entries[*place] = Entry {
                     address: piece.base + entry.address,
                     ..entry
-                }));
+                };
+                *place += 1;
             }
             reservations.push(piece.reservation);
         }
-        entries.sort_unstable();
+        let mut from = 0;
+        for end in ends {
+            entries[from..end].sort_unstable();
+            from = end;
+        }
         Part {
             entries,
             _reservations: reservations,
