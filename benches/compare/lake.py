@@ -165,7 +165,8 @@ def write_day(folder, day, visits, views, seed):
 
 def columns(view, visit, seed):
     first = pa.array(view["page"] == 0)
-    way = {name: entry_column(visit["entry"], i + 1, first) for i, name in enumerate(["referrer", "source", "medium", "name"])}
+    fields = ["referrer", "source", "medium", "name"]
+    way = {name: pick([e[i] for e in ENTRIES], visit["entry"], first) for i, name in enumerate(fields, 1)}
     paid = pc.and_(pa.array(np.array([e[5] for e in ENTRIES])[visit["entry"]]), first)
     term, content = pick(TERMS, visit["term"], paid), pick(CONTENTS, visit["content"], paid)
     click = hexadecimal(view["visit"], seed, 4)
@@ -205,10 +206,6 @@ def query(way, term, content, click):
     parts = ["&utm_term=", pc.replace_substring(term, " ", "+"), "&utm_content=", content, "&gclid=Cj0K", click]
     click = pc.coalesce(pc.binary_join_element_wise(*parts, ""), pa.scalar(""))
     return pc.coalesce(pc.binary_join_element_wise(base, name, click, ""), pa.scalar(""))
-
-
-def entry_column(entry, field, where):
-    return pick([e[field] for e in ENTRIES], entry, where)
 
 
 def pick(values, index, where=None):

@@ -10,7 +10,10 @@ from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext
 
 import arguments
 
-HOST = r"split_part(split_part(replace(replace(replace(\1, 'android-app://', ''), 'http://', ''), 'https://', ''), '/', 1), '?', 1)"
+HOST = (
+    r"split_part(split_part(replace(replace(replace(\1, 'android-app://', ''), 'http://', ''), 'https://', ''),"
+    r" '/', 1), '?', 1)"
+)
 
 options, statements = arguments.sql(pages="pages")
 settings = {

@@ -36,7 +36,8 @@ def run(cell, options):
     said, failed = options.work / "stdout.txt", options.work / "stderr.txt"
     with open(said, "w") as out, open(failed, "w") as errors:
         started = time.perf_counter()
-        process = subprocess.Popen(list(map(str, cell.command)), stdout=out, stderr=errors, cwd=options.work, env=environment)
+        command = list(map(str, cell.command))
+        process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=options.work, env=environment)
         ended = watch(process.pid, options.timeout)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
@@ -85,7 +86,8 @@ def resident(pid):
 def last_line(file):
     lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line]
-    return (errors or lines or ["nothing was said"])[-1].strip()[:300]
+    line = (errors or lines or ["nothing was said"])[-1].strip()
+    return (line[:160] + "…" if len(line) > 160 else line).replace("|", "/")
 
 
 def remove(path):

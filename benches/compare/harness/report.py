@@ -20,7 +20,7 @@ def header(options):
         f"- {options.threads} threads, {options.rounds} alternating rounds; medians (least to most)",
         f"- sessionize: {output(options.binary, '--version')}, commit {output('git', 'rev-parse', '--short', 'HEAD')}",
         f"- engines: {', '.join(f'{name} {version}' for name, version in pins() if name in ENGINES)}",
-        "- ratios are to the best peer of the job; the best peer is the one with the least CPU time, for wall time the one with the least wall time",
+        "- ratios: to the peer with the least CPU time, for wall time to the one with the least wall time",
     ]
     return "\n".join(lines) + "\n"
 
@@ -59,32 +59,42 @@ def table(measured):
     good = {cell: [run for run in runs if not run.failure] for cell, runs in measured.items()}
     peers = [runs for cell, runs in good.items() if cell.engine != "sessionize" and runs]
     best = {what: min((median(runs, what) for runs in peers), default=None) for what in ("cpu", "wall")}
-    lines = ["| engine | CPU s | to the best peer | wall s | to the best peer | peak MB | written MB |", "|---|---|---|---|---|---|---|"]
+    lines = head("engine", "CPU s", "to the best peer", "wall s", "to the best peer", "peak MB", "written MB")
     for cell, runs in good.items():
         if not runs:
             lines.append(f"| {cell.label} | {reason(measured[cell])} | | | | | |")
             continue
-        times = [f"{spread(runs, what)} | {ratio(median(runs, what), best[what])}" for what in ("cpu", "wall")]
-        lines.append(f"| {cell.label} | {' | '.join(times)} | {median(runs, 'peak') / 1e6:,.0f} | {median(runs, 'written') / 1e6:,.1f} |")
+        sizes = f"{median(runs, 'peak') / 1e6:,.0f} | {median(runs, 'written') / 1e6:,.1f}"
+        lines.append(f"| {cell.label} | {times(runs, best)} | {sizes} |")
     return "\n".join(lines) + "\n"
 
 
+def head(*columns):
+    return [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+
+
+def times(runs, bases):
+    """CPU and wall time, each with its ratio to that of `bases`."""
+    return " | ".join(f"{spread(runs, what)} | {ratio(median(runs, what), bases[what])}" for what in ("cpu", "wall"))
+
+
 def limits(bounded, free, broken):
-    lines = ["| limit | engine | CPU s | to without limit | wall s | to without limit | peak MB |", "|---|---|---|---|---|---|---|"]
+    lines = head("limit", "engine", "CPU s", "to without limit", "wall s", "to without limit", "peak MB")
     unbounded = {cell.label: runs for cell, runs in free.items()}
     for cell, runs in bounded.items():
         failure = broken.get(cell) or reason(runs)
         if failure:
             lines.append(f"| {cell.limit} | {cell.label} | {failure} | | | | |")
             continue
-        times = [f"{spread(runs, what)} | {ratio(median(runs, what), median(unbounded[cell.label], what))}" for what in ("cpu", "wall")]
-        lines.append(f"| {cell.limit} | {cell.label} | {' | '.join(times)} | {median(runs, 'peak') / 1e6:,.0f} |")
+        free_of = {what: median(unbounded[cell.label], what) for what in ("cpu", "wall")}
+        peak = f"{median(runs, 'peak') / 1e6:,.0f}"
+        lines.append(f"| {cell.limit} | {cell.label} | {times(runs, free_of)} | {peak} |")
     return "\n".join(lines) + "\n"
 
 
 def growth(sizes):
     """CPU time a row at each size of the input, against the smallest."""
-    lines = ["| job | engine | rows | CPU µs a row | to the smallest | peak MB |", "|---|---|---|---|---|---|"]
+    lines = head("job", "engine", "rows", "CPU µs a row", "to the smallest", "peak MB")
     smallest = {}
     for rows, results in sizes.items():
         for job, result in results.items():

@@ -12,9 +12,9 @@ def device(agent):
         return agent.str.contains(text, literal=True)
 
     desktop = has("Windows") | has("Macintosh") | has("Linux")
-    kinds = [(has("bot"), "Bot"), (has("iPhone"), "iPhone"), (has("iPad"), "Tablet"), (has("Android"), "Android"), (desktop, "Desktop")]
+    kinds = [(has("bot"), "Bot"), (has("iPhone"), "iPhone"), (has("iPad"), "Tablet"), (has("Android"), "Android")]
     rule = pl
-    for condition, kind in kinds:
+    for condition, kind in [*kinds, (desktop, "Desktop")]:
         rule = rule.when(condition).then(pl.lit(kind))
     return rule.otherwise(pl.lit("Other"))
 
@@ -46,7 +46,8 @@ users = (
     .group_by("anonymous_id").agg(col("user_id").sort_by("timestamp", "id").last())
 )
 sessions = (
-    edges.with_columns(end_ts=at_end("ts"), last_url=at_end("url"), page_views=at_end("row").cast(pl.Int64) - col("row").cast(pl.Int64) + 1)
+    edges.with_columns(end_ts=at_end("ts"), last_url=at_end("url"), last_row=at_end("row").cast(pl.Int64))
+    .with_columns(page_views=col("last_row") - col("row").cast(pl.Int64) + 1)
     .filter("starts")
     .with_row_index("session")
     .with_columns(ordinal=ordinal("session", "new"))

@@ -13,7 +13,8 @@ from common import CAMPAIGN, GAP, before, changes, options, ordinal, pages, pl, 
 
 col = pl.col
 # What a session has of its last page view.
-ENDS = {"end": "timestamp", "end_number": "number", "last_page_url": "url", "last_page_url_path": "path", "last_page_url_query": "search"}
+ENDS = {"end": "timestamp", "end_number": "number"}
+ENDS |= {"last_page_url": "url", "last_page_url_path": "path", "last_page_url_query": "search"}
 
 
 def out(table):
@@ -39,7 +40,8 @@ def device(agent):
 def device_category(kind):
     named = pl.when(kind.is_in(["iPhone", "Android"])).then(kind)
     named = named.when(kind.is_in(["iPad", "iPod"])).then(pl.lit("Tablet"))
-    return named.when(kind.is_in(["Windows", "Macintosh", "X11"])).then(pl.lit("Desktop")).otherwise(pl.lit("Uncategorized"))
+    named = named.when(kind.is_in(["Windows", "Macintosh", "X11"])).then(pl.lit("Desktop"))
+    return named.otherwise(pl.lit("Uncategorized"))
 
 
 def referrer_host(url):
@@ -55,11 +57,12 @@ def tier(seconds):
 
 def number_page_views():
     """For each row of the lake, in its order: its number and session (nulls if it is a second
-    delivery). And the id and the ordinal of each session."""
-    delivered = pages.select("id", "anonymous_id", "received_at", ts=col("timestamp").to_physical()).with_row_index("row")
-    again = pages.group_by("id").agg(earliest=col("received_at").min(), rows=pl.len()).filter(col("rows") > 1).drop("rows")
+    delivery). And the ids of the sessions."""
+    delivered = pages.select("id", "anonymous_id", "received_at", ts=col("timestamp").to_physical())
+    delivered = delivered.with_row_index("row")
+    again = pages.group_by("id").agg(earliest=col("received_at").min(), rows=pl.len()).filter(col("rows") > 1)
     late = (
-        delivered.select("row", "id", "received_at").join(again, on="id")
+        delivered.select("row", "id", "received_at").join(again.drop("rows"), on="id")
         .filter(col("received_at") > col("earliest")).select("row").collect(engine="streaming")
     )
     new = changes("anonymous_id")
@@ -67,7 +70,8 @@ def number_page_views():
         delivered.drop("received_at").join(late.lazy(), on="row", how="anti")
         .sort("anonymous_id", "ts", "id")
         .select("row", "anonymous_id", new=new, starts=new | (col("ts").diff() >= GAP).fill_null(True))
-        .with_columns(session=col("starts").cast(pl.UInt32).cum_sum() - 1, ends=col("starts").shift(-1).fill_null(True))
+        .with_columns(ends=col("starts").shift(-1).fill_null(True))
+        .with_columns(session=col("starts").cast(pl.UInt32).cum_sum() - 1)
         .with_row_index("number")
         .with_columns(number=ordinal("number", "new"))
         .collect(engine="streaming")
@@ -88,8 +92,8 @@ def page_views(numbers, ids):
         col("received_at").alias("received_at_tstamp"), col("sent_at").alias("sent_at_tstamp"),
         col("timestamp").alias("tstamp"), col("url").alias("page_url"), url_host(col("url")).alias("page_url_host"),
         col("path").alias("page_url_path"), col("title").alias("page_title"), col("search").alias("page_url_query"),
-        "referrer", referrer_host(col("referrer")).alias("referrer_host"), *utm(["source", "medium", "name", "term", "content"]),
-        gclid(col("url")).alias("gclid"), col("context_ip").alias("ip"), col("context_user_agent").alias("user_agent"),
+        "referrer", referrer_host(col("referrer")).alias("referrer_host"), *utm(CAMPAIGN), gclid(col("url")).alias("gclid"),
+        col("context_ip").alias("ip"), col("context_user_agent").alias("user_agent"),
         kind.alias("device"), device_category(kind).alias("device_category"), "page_view_number", "session_id",
     )
 
@@ -99,11 +103,9 @@ def utm(parts):
 
 
 def users():
+    named = [col(name).filter(col("user_id").is_not_null()) for name in ("user_id", "timestamp", "id")]
     return pages.select("anonymous_id", "user_id", "timestamp", "id").group_by("anonymous_id").agg(
-        col("user_id").filter(col("user_id").is_not_null()).sort_by(
-            col("timestamp").filter(col("user_id").is_not_null()), col("id").filter(col("user_id").is_not_null())
-        ).last(),
-        first_seen_at=col("timestamp").min(), last_seen_at=col("timestamp").max(),
+        named[0].sort_by(*named[1:]).last(), first_seen_at=col("timestamp").min(), last_seen_at=col("timestamp").max()
     )
 
 
@@ -121,6 +123,7 @@ def edges(numbers):
 def sessions(numbers, ids, users):
     """All columns of `sessions`, which hold those of the other session tables."""
     mapping = pl.read_csv(options.seed_file).lazy()
+    mapping = mapping.rename({"host": "referrer_host", "medium": "referrer_medium", "source": "referrer_source"})
     kind = device(col("context_user_agent"))
     seconds = col("end").dt.epoch("us") // 1_000_000 - col("timestamp").dt.epoch("us") // 1_000_000
     at_end = {name: pl.when("ends").then(source).otherwise(col(source).shift(-1)) for name, source in ENDS.items()}
@@ -129,15 +132,17 @@ def sessions(numbers, ids, users):
         .select(
             pl.lit(ids).alias("session_id"), "anonymous_id",
             col("timestamp").alias("session_start_tstamp"), col("end").alias("session_end_tstamp"),
-            (col("end_number") - col("number") + 1).alias("page_views"), *utm(["source", "content", "medium", "name", "term"]),
-            gclid(col("url")).alias("gclid"), col("url").alias("first_page_url"), url_host(col("url")).alias("first_page_url_host"),
+            (col("end_number") - col("number") + 1).alias("page_views"),
+            *utm(["source", "content", "medium", "name", "term"]), gclid(col("url")).alias("gclid"),
+            col("url").alias("first_page_url"), url_host(col("url")).alias("first_page_url_host"),
             col("path").alias("first_page_url_path"), col("search").alias("first_page_url_query"),
             "referrer", referrer_host(col("referrer")).alias("referrer_host"),
             kind.alias("device"), device_category(kind).alias("device_category"),
             "last_page_url", url_host(col("last_page_url")).alias("last_page_url_host"),
-            "last_page_url_path", "last_page_url_query", seconds.alias("duration_in_s"), tier(seconds).alias("duration_in_s_tier"),
+            "last_page_url_path", "last_page_url_query",
+            seconds.alias("duration_in_s"), tier(seconds).alias("duration_in_s_tier"),
         )
-        .join(mapping.rename({"host": "referrer_host", "medium": "referrer_medium", "source": "referrer_source"}), on="referrer_host", how="left")
+        .join(mapping, on="referrer_host", how="left")
         .join(users.lazy().select("anonymous_id", "user_id"), on="anonymous_id", how="left")
         .with_columns(blended_user_id=pl.coalesce("user_id", "anonymous_id")).drop("user_id")
         .with_row_index("row")
@@ -156,8 +161,8 @@ def rejected():
     """Rows that belong to nobody or to no time."""
     names = ["id", "anonymous_id", "timestamp"]
     reason = pl.coalesce([pl.when(col(name).is_null()).then(pl.lit(f"{name} is null")) for name in names])
-    order = ["id", "received_at", "timestamp", "anonymous_id", "user_id", "sent_at", "url", "path", "title", "search", "referrer"]
-    order += [f"context_campaign_{part}" for part in CAMPAIGN] + ["context_ip", "context_user_agent"]
+    order = ["id", "received_at", "timestamp", "anonymous_id", "user_id", "sent_at", "url", "path", "title", "search"]
+    order += ["referrer", *[f"context_campaign_{part}" for part in CAMPAIGN], "context_ip", "context_user_agent"]
     null = pl.any_horizontal([col(name).is_null() for name in names])
     return pages.filter(null).select(*order, reason.alias("reason"))
 
