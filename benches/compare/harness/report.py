@@ -42,7 +42,7 @@ def output(*command):
     return done.stdout.strip() or "unknown"
 
 
-def tables(results, rows, options):
+def tables(results, rows):
     """One table for each job, and one for its runs under limits of memory."""
     text = ""
     for job, result in results.items():
