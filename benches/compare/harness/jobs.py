@@ -51,6 +51,9 @@ class Cell(NamedTuple):
     result: pathlib.Path
     limit: str = ""
 
+    def name(self):
+        return self.label + (f" within {self.limit}" if self.limit else "")
+
 
 def cells(options, job):
     """All cells of `job`, ours first."""

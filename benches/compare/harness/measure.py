@@ -39,10 +39,15 @@ def run(cell, options):
         command = list(map(str, cell.command))
         process = subprocess.Popen(command, stdout=out, stderr=errors, cwd=options.work, env=environment)
         ended = watch(process.pid, options.timeout)
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            reason = ended()
     process.returncode = os.waitstatus_to_exitcode(status)
-    reason = ended()
     failure = reason or (f"exit {process.returncode}: {last_line(failed)}" if process.returncode else "")
     return Measurement(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, size(cell.result), failure)
 

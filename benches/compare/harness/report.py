@@ -18,7 +18,7 @@ def header(options):
     lines = [
         f"- machine: {os.cpu_count()} cores ({processor()}), {memory:.0f} GiB, {platform.system()} {platform.release()}",
         f"- {options.threads} threads, {options.rounds} alternating rounds; medians (least to most)",
-        f"- sessionize: {output(options.binary, '--version')}, commit {output('git', 'rev-parse', '--short', 'HEAD')}",
+        f"- {output(options.binary, '--version')}, {options.commit or 'a binary that was given'}",
         f"- engines: {', '.join(f'{name} {version}' for name, version in pins() if name in ENGINES)}",
         "- ratios: to the peer with the least CPU time, for wall time to the one with the least wall time",
     ]
@@ -32,6 +32,12 @@ def pins():
     return re.findall(r"^([\w-]+)==(\S+)$", (HERE / "requirements.txt").read_text(), re.MULTILINE)
 
 
+def commit():
+    """The commit that is checked out, and whether files differ from it."""
+    changes = output("git", "status", "--porcelain")
+    return f"commit {output('git', 'rev-parse', '--short', 'HEAD')}{', with changes' if changes else ''}"
+
+
 def processor():
     models = re.findall(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return models[0].strip() if models else platform.machine()
@@ -39,7 +45,7 @@ def processor():
 
 def output(*command):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=HERE)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def tables(results, rows):
