@@ -1,0 +1,9 @@
+{{ config(materialized='table') }}
+
+-- J1 as a model: every row is kept, columns are added.
+select
+    * except (dt),
+    session_number("timestamp") over visitor as session_number,
+    anonymous_id || '-' || session_number("timestamp") over visitor as session_id
+from {{ source('lake', 'pages') }}
+window visitor as (partition by anonymous_id order by "timestamp")
