@@ -44,7 +44,7 @@ const NESTED: &str = "
 const RULES: &str = "
     select id, session_number(t, split_on => payload, start_when => number = 4) over w,
         session_id(visitor, t, end_after => number = 0) over w, row_number() over w,
-        session_start(t, gap => number * interval '1 second', split_on => number) over w
+        session_start(t, gap => arrow_cast(number, 'Duration(Second)'), split_on => number) over w
     from events
     where number > 0
     window w as (partition by visitor order by t, id)";

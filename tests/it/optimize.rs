@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use crate::packs::build::{Build, Built};
-use crate::packs::fixture;
+use crate::packs::lake::{self, Shape};
 
 const MODEL: &str = "page_views__sessionized";
 
-/// The pack in that folder; every table in several files.
-fn build(folder: &Path) -> Build {
-    let build = Build::new(fixture("golden/pages.parquet"));
-    build.threads(4).within(folder)
+/// Page views in four files: their rows go to tables in four files.
+async fn pages() -> tempfile::TempDir {
+    lake::golden("select * from pages", Shape::Shuffled(4)).await
+}
+
+/// The pack in that folder.
+fn build(pages: &tempfile::TempDir, folder: &Path) -> Build {
+    Build::new(pages.path()).threads(4).within(folder)
 }
 
 async fn size(built: &Built) -> u64 {
@@ -20,8 +24,8 @@ async fn size(built: &Built) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_of_the_size_asked_for_and_then_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let built = build(folder.path()).run().await;
+    let (pages, folder) = (pages().await, tempfile::tempdir().unwrap());
+    let built = build(&pages, folder.path()).run().await;
     let before = built.read(MODEL).await;
     let target = size(&built).await * 6 / 10;
     let optimize = || built.engine().optimize(built.node(MODEL), target);
@@ -30,16 +34,19 @@ async fn files_are_of_the_size_asked_for_and_then_left_alone() {
     assert_eq!(first.files, (4, 2), "{first:?}");
     let second = optimize().await.unwrap().unwrap();
     assert_eq!((second.version, second.files), (None, (2, 2)));
-    let again = build(folder.path()).run().await;
+    let again = build(&pages, folder.path()).run().await;
     again.read(MODEL).await.assert_same(&before, MODEL);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn little_memory_is_enough() {
-    let folder = tempfile::tempdir().unwrap();
-    let before = build(folder.path()).run().await.read(MODEL).await;
+    let (pages, folder) = (pages().await, tempfile::tempdir().unwrap());
+    let before = build(&pages, folder.path()).run().await.read(MODEL).await;
     // the rows take more than the limit
-    let built = build(folder.path()).memory_limit(4 << 20).run().await;
+    let built = build(&pages, folder.path())
+        .memory_limit(4 << 20)
+        .run()
+        .await;
     let optimize = built.engine().optimize(built.node(MODEL), 1 << 27);
     let optimized = optimize.await.unwrap().unwrap();
     assert_eq!(optimized.files, (4, 1));
@@ -49,9 +56,9 @@ async fn little_memory_is_enough() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_at_once_one_wins_and_the_table_stays_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = build(folder.path()).run().await;
-    let second = build(folder.path()).run().await;
+    let (pages, folder) = (pages().await, tempfile::tempdir().unwrap());
+    let first = build(&pages, folder.path()).run().await;
+    let second = build(&pages, folder.path()).run().await;
     let before = first.read(MODEL).await;
     let optimize = |built: &Built| {
         let (engine, node) = (built.engine().clone(), built.node(MODEL).clone());
@@ -75,6 +82,6 @@ async fn of_two_at_once_one_wins_and_the_table_stays_whole() {
         }
     }
     assert_eq!(wins, 1);
-    let built = build(folder.path()).run().await;
+    let built = build(&pages, folder.path()).run().await;
     built.read(MODEL).await.assert_same(&before, MODEL);
 }
