@@ -164,7 +164,7 @@ pub(super) fn moved(
 ) -> Result<Arc<dyn PhysicalExpr>> {
     let column = |column: &Column| {
         let place = kept.iter().position(|index| *index == column.index());
-        let place = place.unwrap_or(column.index());
+        let place = place.unwrap_or_else(|| column.index());
         Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>
     };
     mapped(expression, &column)

@@ -64,12 +64,12 @@ impl Order {
 
     /// The numbers of `values`; `None` if one of them has none.
     pub(super) fn codes(self, values: &ArrayRef) -> Result<Option<Vec<u64>>> {
-        let ticks = ticks(values)?;
+        let (ticks, null) = (ticks(values)?, self.null());
         Ok(match ticks.nulls() {
             None => ticks.values().iter().map(|v| self.code(*v)).collect(),
             Some(_) => ticks
                 .iter()
-                .map(|v| v.map_or(Some(self.null()), |v| self.code(v)))
+                .map(|v| v.map_or(Some(null), |v| self.code(v)))
                 .collect(),
         })
     }
