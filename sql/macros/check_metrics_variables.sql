@@ -9,7 +9,7 @@
     {% do check_choice('metrics_boundary', ['at_least', 'more_than']) %}
     {% do check_time_zone('metrics_time_zone') %}
     {% if var('metrics_funnel_within') != 'session' %}
-        {% do check_count('metrics_funnel_within', '`session` or a number of days') %}
+        {% do check_count('metrics_funnel_within', '`session` or a whole number of days, at least 1') %}
     {% endif %}
     {% for name in ['metrics_conversions', 'metrics_impressions', 'metrics_clicks', 'metrics_funnel_steps'] %}
         {% do check_metrics_rules(name, var(name)) %}

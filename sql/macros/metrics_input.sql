@@ -90,7 +90,9 @@
     {%- set type = metrics_column_types()[name] -%}
     {%- if column is none or column is undefined -%}
         {%- if name == 'page' and mapping.get('url') is not none -%}
-            url_path({{ metrics_column('url', mapping) }})
+            {%- set url = metrics_column('url', mapping) -%}
+            case when url_path({{ url }}) = '' and {{ url }} like '%://%' then '/'
+                else url_path({{ url }}) end
         {%- else -%}
             cast(null as {{ type }})
         {%- endif -%}

@@ -25,7 +25,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 #[cfg(feature = "runner")]
 use datafusion::common::DataFusionError;
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -84,6 +84,11 @@ async fn open(
     options: &EventLakeOptions,
     memory: &LakeMemory,
 ) -> Result<FileTable> {
+    if options.location.trim().is_empty() {
+        return plan_err!(
+            "its location is empty; expected a file, a folder, a glob or a URL"
+        );
+    }
     let location = Stores::parse(&options.location, &options.base)?;
     let store = stores.get(&location)?;
     let format = options.format.as_deref().map(Format::named).transpose()?;
@@ -154,16 +159,14 @@ async fn delta(
     let version = version.map_err(|e| DataFusionError::External(Box::new(e)))?;
     match version {
         Some(version) => committed_files(stores, &version, declared),
-        None => datafusion::common::plan_err!("`{location}` holds no committed version"),
+        None => plan_err!("`{location}` holds no committed version"),
     }
 }
 
 #[cfg(not(feature = "runner"))]
 #[expect(clippy::unused_async, reason = "the signature of the other build")]
 async fn delta(_: &Stores, location: &Url, _: &[Declared]) -> Result<FileTable> {
-    datafusion::common::plan_err!(
-        "`{location}` is a Delta table, which needs the feature `runner`"
-    )
+    plan_err!("`{location}` is a Delta table, which needs the feature `runner`")
 }
 
 /// The rows of a committed version, whatever is committed later.

@@ -162,9 +162,7 @@ impl Engine {
         node: &Node,
         limit: Option<usize>,
     ) -> Result<SendableRecordBatchStream> {
-        let rows = self.plan(node).await?;
-        let rows = rows.limit(0, limit).map_err(execution_error)?;
-        rows.execute_stream().await.map_err(execution_error)
+        limited(self.plan(node).await?, limit).await
     }
 
     /// Reads the *table* of a node (a view is run), for `show`.
@@ -182,8 +180,7 @@ impl Engine {
             }
             _ => self.plan(node).await?,
         };
-        let rows = rows.limit(0, limit).map_err(execution_error)?;
-        rows.execute_stream().await.map_err(execution_error)
+        limited(rows, limit).await
     }
 
     /// The rows of `node`, planned and not run: its compiled SQL, or a seed's file.
@@ -317,4 +314,17 @@ fn spoken(relation: &Relation) -> String {
         return format!("{SOURCE_CATALOG}.{}.{}", relation.schema, relation.name);
     }
     format!("{}.{}", relation.schema, relation.name)
+}
+
+/// The rows, at most `limit` of them. Without a limit the plan stays as it is: an `EXPLAIN`
+/// below another node would show half of what it has to say.
+async fn limited(
+    rows: DataFrame,
+    limit: Option<usize>,
+) -> Result<SendableRecordBatchStream> {
+    let rows = match limit {
+        Some(_) => rows.limit(0, limit).map_err(execution_error)?,
+        None => rows,
+    };
+    rows.execute_stream().await.map_err(execution_error)
 }

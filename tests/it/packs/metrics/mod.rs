@@ -277,7 +277,7 @@ async fn wrong_variables_are_refused() {
         (json!({"metrics_currencies": "EUR"}), "a list of currencies"),
         (
             json!({"metrics_funnel_within": 1.5}),
-            "`session` or a number of days",
+            "`session` or a whole number of days, at least 1",
         ),
         (json!({"metrics_funnel_steps": []}), "one step or more"),
         (json!({"metrics_funnel_steps": [{"page": "/"}]}), "a `name`"),

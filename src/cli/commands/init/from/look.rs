@@ -18,7 +18,7 @@ const ROWS: usize = 1000;
 
 /// Seconds since 1970 that begin the years 2000 and 2100: whole numbers in between are
 /// times.
-const SECONDS: (i64, i64) = (946_684_800, 4_102_444_800);
+pub(super) const SECONDS: (i64, i64) = (946_684_800, 4_102_444_800);
 
 /// A column of the files.
 #[derive(Debug)]
@@ -179,6 +179,16 @@ impl Column {
             }
             _ => None,
         }
+    }
+
+    /// The first text that is no time.
+    pub(super) fn no_time(&self) -> Option<&str> {
+        let mut texts = self
+            .values
+            .iter()
+            .filter(|_| self.data_type == DataType::Utf8);
+        let none = texts.find(|value| !is_iso(std::slice::from_ref(*value)));
+        none.map(String::as_str)
     }
 
     /// How many of the values are different.

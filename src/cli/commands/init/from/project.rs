@@ -8,7 +8,7 @@ use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use serde_json::json;
 
 use super::super::files::{Files, PROJECT_FILE};
-use super::look::{Column, Time};
+use super::look::{Column, SECONDS, Time};
 use super::propose::{Pack, Proposal, named};
 use super::roles::Role;
 
@@ -281,8 +281,12 @@ fn of_url(role: Role, columns: &[Column], proposal: &Proposal) -> Option<String>
     let url = value(Role::Url, columns, proposal);
     Some(match parameter {
         Some(parameter) => format!("url_parameter({url}, '{parameter}')"),
-        None if role == Role::Path => format!("url_path({url})"),
-        None => format!("'?' || url_query({url})"),
+        None if role == Role::Path => format!(
+            "case when url_path({url}) = '' and {url} like '%://%' then '/' else url_path({url}) end"
+        ),
+        None => format!(
+            "case when url_query({url}) = '' then '' else '?' || url_query({url}) end"
+        ),
     })
 }
 
@@ -314,19 +318,28 @@ fn text(column: &Column) -> String {
     }
 }
 
+/// A time in UTC. A number that is none of the years that numbers are taken for is null, so
+/// that its row is among the rejected.
 fn instant(name: &str, time: Time) -> String {
     const UTC: &str = "'Timestamp(Microsecond, Some(\"UTC\"))'";
     let name = quoted(name);
-    let ticks = match time {
-        Time::Typed | Time::Text => name,
+    let whole = format!("cast({name} as bigint)");
+    let (number, unit, ticks) = match time {
+        Time::Typed | Time::Text => return format!("arrow_cast({name}, {UTC})"),
         Time::Ticks(unit @ ..=1_000_000) => match 1_000_000 / unit {
-            1 => format!("cast({name} as bigint)"),
-            factor => format!("cast({name} as bigint) * {factor}"),
+            1 => (whole.clone(), unit, whole),
+            factor => (whole.clone(), unit, format!("{whole} * {factor}")),
         },
-        Time::Ticks(_) => format!("cast({name} as bigint) / 1000"),
-        Time::Seconds => format!("cast(round({name} * 1000000) as bigint)"),
+        Time::Ticks(unit) => (whole.clone(), unit, format!("{whole} / 1000")),
+        Time::Seconds => {
+            let ticks = format!("cast(round({name} * 1000000) as bigint)");
+            (name, 1, ticks)
+        }
     };
-    format!("arrow_cast({ticks}, {UTC})")
+    let (from, until) = (SECONDS.0 * unit, SECONDS.1.saturating_mul(unit));
+    format!(
+        "case when {number} >= {from} and {number} < {until} then arrow_cast({ticks}, {UTC}) end"
+    )
 }
 
 fn quoted(name: &str) -> String {

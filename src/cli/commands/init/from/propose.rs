@@ -263,6 +263,14 @@ fn any_key(columns: &[Column], taken: &BTreeMap<Role, Choice>) -> Option<Choice>
     Some(Choice { column, why })
 }
 
+/// The value for which a column that is named like a time holds none.
+fn no_time(column: &Column) -> Option<&str> {
+    let plain = plain(&column.name);
+    let mut times = ROLES.iter().filter(|(role, _)| *role == Role::Time);
+    let named = times.any(|(_, names)| names.contains(&plain.as_str()));
+    named.then(|| column.no_time()).flatten()
+}
+
 fn missing(
     location: &str,
     what: &str,
@@ -272,9 +280,10 @@ fn missing(
     let found: Vec<String> = columns
         .iter()
         .map(|c| {
-            let value = match c.values.is_empty() {
-                true => "no value".to_owned(),
-                false => c.sample(),
+            let value = match (c.values.is_empty(), no_time(c)) {
+                (true, _) => "no value".to_owned(),
+                (_, Some(value)) => format!("`{value}` is no time"),
+                _ => c.sample(),
             };
             format!("`{}` ({}: {value})", c.name, c.type_name())
         })
