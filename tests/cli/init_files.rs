@@ -140,7 +140,7 @@ fn columns_without_values_yield_to_others_and_users_may_come_late() {
     visitor_id  text       v                    anonymousId       its name
 
     pack: events (no column holds pages)
-    wrote 15 files to `late`
+    wrote 19 files to `late`
     --- stderr
     next: sessionize build --project-dir late
     "#);

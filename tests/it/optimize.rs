@@ -27,7 +27,7 @@ async fn files_are_of_the_size_asked_for_and_then_left_alone() {
     let (pages, folder) = (pages().await, tempfile::tempdir().unwrap());
     let built = build(&pages, folder.path()).run().await;
     let before = built.read(MODEL).await;
-    let target = size(&built).await * 6 / 10;
+    let target = size(&built).await * 4 / 10;
     let optimize = || built.engine().optimize(built.node(MODEL), target);
     let first = optimize().await.unwrap().unwrap();
     assert!(first.version.is_some(), "{first:?}");

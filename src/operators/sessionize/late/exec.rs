@@ -1,11 +1,10 @@
 //! The plan node.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
+use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
@@ -13,7 +12,7 @@ use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, apply_expression_roots,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,18 +21,14 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PhysicalExpr, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
 };
-use futures::future::{BoxFuture, Shared, WeakShared};
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 
-use super::disk::FactsOnDisk;
-use super::emit::{BatchFacts, Emit, Output};
+use super::emit::{Emit, Output};
 use super::narrow::{indexes, moved, named, project, repeatable};
-use super::other_rows;
-use super::pass::{Found, Outcome, PassMetrics, Window, bases};
+use super::stream::{Pass, Wide};
 use super::window::Shape;
 use crate::operators::sessionize::exec::call_of;
-use crate::operators::spill::{Disk, OnDisk};
+use crate::operators::spill::Disk;
 
 /// Window functions of this crate, and `row_number()`, beside rows that leave as they come.
 ///
@@ -47,23 +42,6 @@ pub(crate) struct LateSessionizeExec {
     pass: Option<Arc<Pass>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
-}
-
-/// The narrow pass, run once for all partitions and for all plans that were made of one.
-#[derive(Debug)]
-struct Pass {
-    window: Window,
-    running: Mutex<Option<WeakShared<Running>>>,
-    metrics: ExecutionPlanMetricsSet,
-}
-
-type Running = BoxFuture<'static, std::result::Result<Arc<Facts>, Arc<DataFusionError>>>;
-
-/// What the narrow pass found.
-#[derive(Debug)]
-enum Facts {
-    InMemory { found: Found, bases: Vec<u32> },
-    OnDisk(Vec<OnDisk>),
 }
 
 impl LateSessionizeExec {
@@ -112,11 +90,7 @@ impl LateSessionizeExec {
         };
         let window = self.shape.over(&input)?;
         let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
-        ready.pass = Some(Arc::new(Pass {
-            window,
-            running: Mutex::new(None),
-            metrics: ready.metrics.clone(),
-        }));
+        ready.pass = Some(Arc::new(Pass::new(window, ready.metrics.clone())));
         Ok(Some(ready))
     }
 
@@ -285,129 +259,5 @@ impl ExecutionPlan for LateSessionizeExec {
 
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Equal
-    }
-}
-
-impl Pass {
-    /// The narrow pass, which is running for all who ask or starts now.
-    fn run(self: &Arc<Self>, disk: &Disk) -> Shared<Running> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.as_ref().and_then(WeakShared::upgrade) {
-            return running;
-        }
-        let (pass, disk) = (Arc::clone(self), disk.clone());
-        let new = async move { pass.facts(&disk).await.map(Arc::new).map_err(Arc::new) };
-        let new = new.boxed().shared();
-        *running = new.downgrade();
-        new
-    }
-
-    async fn facts(&self, disk: &Disk) -> Result<Facts> {
-        let count = |name| MetricBuilder::new(&self.metrics).global_counter(name);
-        let time = |name| MetricBuilder::new(&self.metrics).subset_time(name, 0);
-        let metrics = PassMetrics {
-            keys: count("keys"),
-            sessions: count("sessions"),
-            tied_rows: count("tied_rows"),
-            read: time("narrow_read_time"),
-            sort: time("sort_and_rule_time"),
-        };
-        match self.window.pass(&disk.context(), &metrics).await? {
-            Outcome::Found(found) => {
-                let bases = bases(&found.rows);
-                Ok(Facts::InMemory { found, bases })
-            }
-            Outcome::TooMuch => {
-                let files = self.window.pass_on_disk(disk, &metrics).await?;
-                Ok(Facts::OnDisk(files))
-            }
-        }
-    }
-}
-
-/// The wide pass over one partition.
-struct Wide {
-    partition: usize,
-    rows: SendableRecordBatchStream,
-    pass: Arc<Pass>,
-    running: Shared<Running>,
-    disk: Disk,
-    emit: Emit,
-    metrics: BaselineMetrics,
-}
-
-/// Where the facts about the next rows are.
-enum Next {
-    /// The address of the next row, and of the first row of another partition.
-    InMemory(Arc<Facts>, usize, usize),
-    OnDisk(FactsOnDisk),
-}
-
-type Rows = BoxStream<'static, Result<RecordBatch>>;
-
-impl Wide {
-    async fn stream(self) -> Result<Rows> {
-        let facts = self
-            .running
-            .clone()
-            .await
-            .map_err(DataFusionError::Shared)?;
-        let next = match facts.as_ref() {
-            Facts::InMemory { found, bases } => {
-                let from = bases[self.partition] as usize;
-                let end = from + found.rows[self.partition] as usize;
-                Next::InMemory(Arc::clone(&facts), from, end)
-            }
-            Facts::OnDisk(files) => {
-                let (window, file) = (&self.pass.window, &files[self.partition]);
-                Next::OnDisk(FactsOnDisk::try_new(window, &self.disk, file)?)
-            }
-        };
-        let rows = stream::try_unfold((self, next), |(mut wide, mut next)| async {
-            let Some(batch) = wide.rows.next().await.transpose()? else {
-                next.end().await?;
-                return Ok(None);
-            };
-            let facts = next.facts(batch.num_rows()).await?;
-            let elapsed = wide.metrics.elapsed_compute().clone();
-            let timer = elapsed.timer();
-            let batch = wide.emit.batch(&batch, &facts)?;
-            drop(timer);
-            wide.metrics.record_output(batch.num_rows());
-            Ok(Some((batch, (wide, next))))
-        });
-        Ok(rows.boxed())
-    }
-}
-
-impl Next {
-    async fn facts(&mut self, rows: usize) -> Result<BatchFacts> {
-        match self {
-            Self::InMemory(facts, from, end) => {
-                let Facts::InMemory { found, .. } = facts.as_ref() else {
-                    return internal_err!("facts went to disk");
-                };
-                let range = *from..*from + rows;
-                if range.end > *end {
-                    return Err(other_rows());
-                }
-                *from = range.end;
-                let rules = found.rules.iter();
-                Ok(BatchFacts {
-                    rules: rules.map(|facts| facts.arrays(range.clone())).collect(),
-                    row_numbers: found.row_numbers.array(range),
-                })
-            }
-            Self::OnDisk(facts) => facts.next(rows).await,
-        }
-    }
-
-    /// All rows must have come again.
-    async fn end(&mut self) -> Result<()> {
-        let done = match self {
-            Self::InMemory(_, from, end) => from == end,
-            Self::OnDisk(facts) => facts.is_done().await?,
-        };
-        if done { Ok(()) } else { Err(other_rows()) }
     }
 }

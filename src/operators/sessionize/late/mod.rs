@@ -22,6 +22,7 @@ mod facts;
 mod narrow;
 mod order;
 mod pass;
+mod stream;
 mod ties;
 mod window;
 

@@ -66,9 +66,13 @@ fn repeatable_scan(
     if source.is::<MemorySourceConfig>() {
         return Some(Arc::clone(plan));
     }
+    // other formats have to be read whole, whichever columns are asked for
+    let files = source.downcast_ref::<FileScanConfig>()?;
+    if files.file_source().file_type() != "parquet" {
+        return None;
+    }
     // else partitions take files from one another
-    let files = source.downcast_ref::<FileScanConfig>();
-    files.and_then(|_| plan.with_preserve_order(true))
+    plan.with_preserve_order(true)
 }
 
 /// The rows of `plan`, which is repeatable, with `columns` made of them and nothing else.
@@ -77,7 +81,8 @@ pub(super) fn project(
     columns: Vec<ProjectionExpr>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
-        return project(cooperative.input(), columns);
+        let below = project(cooperative.input(), columns)?;
+        return Ok(Arc::new(CooperativeExec::new(below)));
     }
     if let Some(below) = plan.downcast_ref::<ProjectionExec>() {
         let columns = columns.into_iter().map(|column| {

@@ -118,6 +118,7 @@ fn told(error: &DataFusionError) -> String {
     match error {
         DataFusionError::Context(doing, cause) => format!("{doing}: {}", told(cause)),
         DataFusionError::Plan(cause) | DataFusionError::Execution(cause) => cause.clone(),
+        DataFusionError::External(cause) => cause.to_string(),
         other => other.strip_backtrace(),
     }
 }
