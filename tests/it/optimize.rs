@@ -24,17 +24,20 @@ async fn size(built: &Built) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_of_the_size_asked_for_and_then_left_alone() {
-    let (pages, folder) = (pages().await, tempfile::tempdir().unwrap());
-    let built = build(&pages, folder.path()).run().await;
+    // enough rows for several batches a file
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment");
+    let folder = tempfile::tempdir().unwrap();
+    let build = |folder| Build::new(&pages).threads(4).within(folder);
+    let built = build(folder.path()).run().await;
     let before = built.read(MODEL).await;
-    let target = size(&built).await * 4 / 10;
+    let target = size(&built).await * 8 / 10;
     let optimize = || built.engine().optimize(built.node(MODEL), target);
     let first = optimize().await.unwrap().unwrap();
     assert!(first.version.is_some(), "{first:?}");
     assert_eq!(first.files, (4, 2), "{first:?}");
     let second = optimize().await.unwrap().unwrap();
     assert_eq!((second.version, second.files), (None, (2, 2)));
-    let again = build(&pages, folder.path()).run().await;
+    let again = build(folder.path()).run().await;
     again.read(MODEL).await.assert_same(&before, MODEL);
 }
 

@@ -123,7 +123,9 @@ async fn open(
     let (fields, values) = files::partitions(&listing.files, &listing.base)?;
     let names = shown(&location, &listing.files);
     let mut lake = schema::lake(&declared, &names, &schemas, fields, values)?;
-    if listing.format != Format::Parquet {
+    // a plain CSV keeps what it does not know: whoever reads the column gives it a type
+    let is_csv = listing.format == Format::Csv;
+    if listing.format == Format::Json || (is_csv && options.flatten) {
         lake = lake.without_null_types();
     }
     if let Some(known) = known {
