@@ -1,6 +1,6 @@
 //! Settings of the extension, among DataFusion's own.
 
-use datafusion::common::config::ConfigExtension;
+use datafusion::common::config::{ConfigExtension, ConfigOptions};
 use datafusion::common::extensions_options;
 
 extensions_options! {
@@ -18,6 +18,14 @@ extensions_options! {
 
         /// Also run windows on `SessionizeExec` that hold nothing but `row_number()`.
         pub row_number: bool, default = false
+    }
+}
+
+impl SessionizeOptions {
+    /// Those of a session, or the defaults if it has none.
+    pub(crate) fn of(config: &ConfigOptions) -> Self {
+        let ours = config.extensions.get::<Self>();
+        ours.cloned().unwrap_or_default()
     }
 }
 

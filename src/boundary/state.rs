@@ -177,13 +177,7 @@ mod tests {
     use crate::boundary::{Boundary, Gap, Granularity};
 
     fn event(time: i64) -> Event<'static> {
-        Event {
-            time,
-            gap: None,
-            value: None,
-            starts: false,
-            ends: false,
-        }
+        Event::at(time)
     }
 
     fn rules() -> Rules {

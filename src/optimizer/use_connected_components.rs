@@ -23,8 +23,7 @@ impl PhysicalOptimizerRule for UseConnectedComponents {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let ours = config.extensions.get::<SessionizeOptions>();
-        if ours.is_some_and(|options| !options.enable_operator) {
+        if !SessionizeOptions::of(config).enable_operator {
             return Ok(plan);
         }
         plan.transform_up(|node| {

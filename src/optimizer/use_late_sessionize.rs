@@ -15,7 +15,7 @@ use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::{LateSessionizeExec, SessionizeExec};
+use crate::operators::LateSessionizeExec;
 
 /// Puts [`LateSessionizeExec`] in.
 #[derive(Debug, Default)]
@@ -27,8 +27,7 @@ impl PhysicalOptimizerRule for UseLateSessionize {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let ours = config.extensions.get::<SessionizeOptions>();
-        let options = ours.cloned().unwrap_or_default();
+        let options = SessionizeOptions::of(config);
         if !options.enable_operator || !options.late_materialization {
             return Ok(plan);
         }
@@ -36,13 +35,15 @@ impl PhysicalOptimizerRule for UseLateSessionize {
             let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else {
                 return Ok(Transformed::no(node));
             };
-            if is_sorted(window)? || !is_ours(window, &options)? {
+            if is_sorted(window)? {
                 return Ok(Transformed::no(node));
             }
-            Ok(match LateSessionizeExec::in_place_of(window)? {
-                Some(exec) => Transformed::yes(Arc::new(exec) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(node),
-            })
+            match LateSessionizeExec::in_place_of(window)? {
+                Some(exec) if options.row_number || !exec.only_numbers_rows() => {
+                    Ok(Transformed::yes(Arc::new(exec) as Arc<dyn ExecutionPlan>))
+                }
+                _ => Ok(Transformed::no(node)),
+            }
         })
         .data()
     }
@@ -54,15 +55,6 @@ impl PhysicalOptimizerRule for UseLateSessionize {
     fn schema_check(&self) -> bool {
         true
     }
-}
-
-/// Whether the window holds more than `row_number()`, or may hold that alone.
-fn is_ours(window: &BoundedWindowAggExec, options: &SessionizeOptions) -> Result<bool> {
-    if options.row_number {
-        return Ok(true);
-    }
-    let exec = SessionizeExec::in_place_of(window)?;
-    Ok(exec.is_some_and(|exec| !exec.only_numbers_rows()))
 }
 
 /// Whether the rows come by key and time as they are: then nothing is cheaper than to go

@@ -25,8 +25,7 @@ impl PhysicalOptimizerRule for UseSessionize {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let ours = config.extensions.get::<SessionizeOptions>();
-        let options = ours.cloned().unwrap_or_default();
+        let options = SessionizeOptions::of(config);
         if !options.enable_operator {
             return Ok(plan);
         }

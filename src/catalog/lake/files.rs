@@ -34,8 +34,8 @@ impl NoFiles {
         }))
     }
 
-    #[cfg(feature = "runner")]
     /// Whether this is what `error` is about, whatever was put around it.
+    #[cfg(feature = "runner")]
     pub(crate) fn is_behind(error: &DataFusionError) -> bool {
         matches!(error.find_root(), DataFusionError::External(e) if e.is::<Self>())
     }

@@ -92,18 +92,7 @@ async fn open(
     let location = Stores::parse(&options.location, &options.base)?;
     let store = stores.get(&location)?;
     let format = options.format.as_deref().map(Format::named).transpose()?;
-    let mut declared = Vec::new();
-    for column in &options.columns {
-        let data_type = match &column.data_type {
-            Some(text) => Some(types::declared(context, text).await?),
-            None => None,
-        };
-        declared.push(Declared {
-            name: column.name.clone(),
-            data_type,
-            required: column.required,
-        });
-    }
+    let declared = declared(context, options).await?;
     let listing = files::list(&store, &location, format).await?;
     if listing.delta {
         return delta(stores, &location, &declared).await;
@@ -139,6 +128,26 @@ async fn open(
         }
     }
     FileTable::try_new(store, reading, listing.files, &schemas, lake)
+}
+
+/// The columns that the options declare, with their types.
+async fn declared(
+    context: &SessionContext,
+    options: &EventLakeOptions,
+) -> Result<Vec<Declared>> {
+    let mut declared = Vec::new();
+    for column in &options.columns {
+        let data_type = match &column.data_type {
+            Some(text) => Some(types::declared(context, text).await?),
+            None => None,
+        };
+        declared.push(Declared {
+            name: column.name.clone(),
+            data_type,
+            required: column.required,
+        });
+    }
+    Ok(declared)
 }
 
 /// What errors call the files of a location.

@@ -35,10 +35,8 @@ fn is_scheme(text: &str) -> bool {
 }
 
 fn parsed(authority: &str) -> Option<String> {
-    Some(match host_of_authority(authority)? {
-        Host::Domain(name) => without_www(&name).to_owned(),
-        address => address.to_string(),
-    })
+    let host = host_of_authority(authority)?.to_string();
+    Some(without_www(&host).to_owned())
 }
 
 /// The name without a leading `www.`.

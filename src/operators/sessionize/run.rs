@@ -6,7 +6,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use datafusion::common::Result;
 use datafusion::physical_plan::PhysicalExpr;
 
-use crate::boundary::{EventColumns, SessionState};
+use crate::boundary::{EventColumns, Rules, SessionState, StartReason};
 use crate::functions::{CachedId, SessionCall, Writer};
 
 /// One window function of the operator.
@@ -149,28 +149,51 @@ impl RuleRun {
         let writers =
             writers.map(|(c, key)| Writer::try_new(c.call.kind, key.as_ref(), rows));
         let mut writers = writers.collect::<Result<Vec<_>>>()?;
-        let mut starts = starts.iter().copied().peekable();
-        let mut sessions = 0;
-        for row in 0..rows {
-            if starts.next_if_eq(&row).is_some() {
-                self.state.reset();
-            }
-            let Some(event) = events.event(row)? else {
-                writers.iter_mut().for_each(Writer::append_null);
-                continue;
+        let outputs = &mut self.columns;
+        let each = |row, followed: Option<(&SessionState, Option<StartReason>)>| {
+            let Some((state, reason)) = followed else {
+                return writers.iter_mut().for_each(Writer::append_null);
             };
-            let reason = self.state.push(&bound.rules, &event)?;
-            sessions += usize::from(reason.is_some());
-            for (writer, column) in writers.iter_mut().zip(&mut self.columns) {
-                writer.append(row, &self.state, reason, &mut column.id);
+            for (writer, column) in writers.iter_mut().zip(outputs.iter_mut()) {
+                writer.append(row, state, reason, &mut column.id);
             }
-        }
+        };
+        let state = &mut self.state;
+        let sessions = follow(&bound.rules, &events, rows, starts, state, each)?;
         for (writer, column) in writers.into_iter().zip(&self.columns) {
             let time_type = &column.call.bound.time_type;
             into[column.place] = Some(writer.finish(time_type)?);
         }
         Ok(sessions)
     }
+}
+
+/// Goes through events of which a new key's begin at each of `starts`: `each` gets every row
+/// with the state that it led to and why it started a session, or nothing if it has no time.
+/// Gives the number of sessions.
+pub(super) fn follow(
+    rules: &Rules,
+    events: &EventColumns<'_>,
+    rows: usize,
+    starts: &[usize],
+    state: &mut SessionState,
+    mut each: impl FnMut(usize, Option<(&SessionState, Option<StartReason>)>),
+) -> Result<usize> {
+    let mut starts = starts.iter().copied().peekable();
+    let mut sessions = 0;
+    for row in 0..rows {
+        if starts.next_if_eq(&row).is_some() {
+            state.reset();
+        }
+        let Some(event) = events.event(row)? else {
+            each(row, None);
+            continue;
+        };
+        let reason = state.push(rules, &event)?;
+        sessions += usize::from(reason.is_some());
+        each(row, Some((state, reason)));
+    }
+    Ok(sessions)
 }
 
 fn evaluate(

@@ -33,14 +33,7 @@ pub(in crate::operators) fn sorted(
         descending: false,
         nulls_first: false,
     };
-    let fields = schema.fields().iter().enumerate().take(columns);
-    let order = fields.map(|(index, field)| {
-        let column = Arc::new(Column::new(field.name(), index));
-        PhysicalSortExpr::new(column, options)
-    });
-    let Some(order) = LexOrdering::new(order) else {
-        return internal_err!("nothing to sort by");
-    };
+    let order = ordering(&schema, (0..columns).map(|index| (index, options)))?;
     let mapped = Arc::new(Mapped {
         source,
         schema: Arc::clone(&schema),
@@ -48,6 +41,21 @@ pub(in crate::operators) fn sorted(
     });
     let scan = StreamingTableExec::try_new(schema, vec![mapped], None, [], false, None)?;
     SortExec::new(order, Arc::new(scan)).execute(0, disk.context())
+}
+
+/// An order by columns of `schema`: their places, and how each sorts.
+pub(in crate::operators) fn ordering(
+    schema: &SchemaRef,
+    columns: impl Iterator<Item = (usize, SortOptions)>,
+) -> Result<LexOrdering> {
+    let order = columns.map(|(index, options)| {
+        let column = Column::new(schema.field(index).name(), index);
+        PhysicalSortExpr::new(Arc::new(column), options)
+    });
+    match LexOrdering::new(order) {
+        Some(order) => Ok(order),
+        None => internal_err!("nothing to sort by"),
+    }
 }
 
 struct Mapped {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::{SortOptions, concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -24,8 +24,8 @@ use super::other_rows;
 use super::pass::{PassMetrics, Rule, Window};
 use crate::boundary::{ColumnIndexes, EventColumns, SessionState};
 use crate::operators::sessionize::keys::Keys;
-use crate::operators::sessionize::run::row_numbers;
-use crate::operators::spill::{Disk, DiskWriter, OnDisk, sorted};
+use crate::operators::sessionize::run::{follow, row_numbers};
+use crate::operators::spill::{Disk, DiskWriter, OnDisk, ordering, sorted};
 
 /// The bits of an address that count rows within a partition.
 const ROW_BITS: u32 = 40;
@@ -87,14 +87,7 @@ impl Window {
         let options = std::iter::repeat_n(ascending, self.keys);
         let options = options.chain(self.options.iter().copied()).enumerate();
         let address = schema.fields().len() - 1;
-        let order = options.chain([(address, ascending)]);
-        let order = order.map(|(index, options)| {
-            let column = Column::new(schema.field(index).name(), index);
-            PhysicalSortExpr::new(Arc::new(column), options)
-        });
-        let Some(order) = LexOrdering::new(order) else {
-            return internal_err!("nothing to sort by");
-        };
+        let order = ordering(&schema, options.chain([(address, ascending)]))?;
         let sort = SortExec::new(order.clone(), Arc::new(scan));
         let sort = Arc::new(sort.with_preserve_partitioning(true));
         SortPreservingMergeExec::new(order, sort).execute(0, disk.context())
@@ -182,7 +175,7 @@ impl Follower {
         let addresses = batch.column(batch.num_columns() - 1);
         let mut columns = vec![Arc::clone(addresses)];
         for (rule, state) in window.rules.iter().zip(&mut self.states) {
-            let (facts, sessions) = follow(rule, window, batch, &starts, state)?;
+            let (facts, sessions) = facts_of(rule, window, batch, &starts, state)?;
             metrics.sessions.add(sessions);
             columns.extend(facts.columns());
         }
@@ -196,7 +189,7 @@ impl Follower {
 
 /// The facts of one rule about the rows of a batch in which keys start at `starts`, and how
 /// many sessions start in it.
-fn follow(
+fn facts_of(
     rule: &Rule,
     window: &Window,
     batch: &RecordBatch,
@@ -215,20 +208,18 @@ fn follow(
     let events =
         EventColumns::try_new(&bound.rules, indexes, encoder, values, (0, rows))?;
     let mut facts = FactBuilder::new(rule.wanted, rows);
-    let mut starts = starts.iter().copied().peekable();
-    let mut sessions = 0;
-    for row in 0..rows {
-        if starts.next_if_eq(&row).is_some() {
-            state.reset();
-        }
-        let Some(event) = events.event(row)? else {
-            facts.push_nothing();
-            continue;
-        };
-        let reason = state.push(&bound.rules, &event)?;
-        sessions += usize::from(reason.is_some());
-        facts.push(state, reason);
-    }
+    let sessions =
+        follow(
+            &bound.rules,
+            &events,
+            rows,
+            starts,
+            state,
+            |_, followed| match followed {
+                Some((state, reason)) => facts.push(state, reason),
+                None => facts.push_nothing(),
+            },
+        )?;
     Ok((facts.finish(), sessions))
 }
 

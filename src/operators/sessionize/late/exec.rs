@@ -57,6 +57,11 @@ impl LateSessionizeExec {
         Self::new(Arc::new(shape), outputs, input).map(Some)
     }
 
+    /// Whether it runs nothing but `row_number()`.
+    pub(crate) fn only_numbers_rows(&self) -> bool {
+        self.shape.rules.is_empty()
+    }
+
     fn new(
         shape: Arc<Shape>,
         outputs: Vec<Output>,

@@ -60,39 +60,31 @@ pub(super) struct PassMetrics {
 /// Facts about all rows, by address.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// How many rows each partition has.
-    pub(super) rows: Vec<u32>,
+    /// The addresses of each partition's rows.
+    pub(super) partitions: Vec<Range<u32>>,
     pub(super) rules: Vec<Facts>,
     pub(super) row_numbers: RowNumbers,
-    _reservation: MemoryReservation,
-}
-
-/// Whether the narrow pass came to its end.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Found(Found),
-    /// More is to be held than memory or entries have room for.
-    TooMuch,
+    reservation: MemoryReservation,
 }
 
 impl Window {
-    /// Runs the narrow pass.
+    /// Runs the narrow pass; `None` if more is to be held than memory or entries have room
+    /// for.
     pub(super) async fn pass(
         &self,
         context: &Arc<TaskContext>,
         metrics: &PassMetrics,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<Arc<Found>>> {
         if self.rules.iter().any(|rule| !rule.read.is_empty()) {
             // entries hold times and nothing else
-            return Ok(Outcome::TooMuch);
+            return Ok(None);
         }
         match Box::pin(self.found(context, metrics)).await {
-            Ok(Some(found)) => Ok(Outcome::Found(found)),
-            Ok(None) => Ok(Outcome::TooMuch),
             Err(error) => match error.find_root() {
-                DataFusionError::ResourcesExhausted(_) => Ok(Outcome::TooMuch),
+                DataFusionError::ResourcesExhausted(_) => Ok(None),
                 _ => Err(error),
             },
+            found => found,
         }
     }
 
@@ -100,7 +92,7 @@ impl Window {
         &self,
         context: &Arc<TaskContext>,
         metrics: &PassMetrics,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<Arc<Found>>> {
         let consumer = MemoryConsumer::new("LateSessionizeExec").with_can_spill(true);
         let reservation = consumer.register(context.memory_pool());
         let reading = metrics.read.timer();
@@ -108,32 +100,26 @@ impl Window {
             return Ok(None);
         };
         drop(reading);
-        let rows: Vec<u32> = entries.iter().map(Entries::rows).collect();
-        let all = rows
-            .iter()
-            .try_fold(0u32, |sum, rows| sum.checked_add(*rows));
-        let Some(all) = all else { return Ok(None) };
-        let all = all as usize;
+        let Some(partitions) = addresses(&entries) else {
+            return Ok(None);
+        };
+        let all = partitions.last().map_or(0, |last| last.end as usize);
         let rules = self.rules.iter();
         let rules = rules.map(|rule| Facts::try_new(rule.wanted, all, &reservation));
-        let found = Found {
+        let found = Arc::new(Found {
+            partitions,
             rules: rules.collect::<Result<_>>()?,
             row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
-            rows,
-            _reservation: reservation.new_empty(),
-        };
-        let sorting = metrics.sort.timer();
+            reservation,
+        });
+        let _sorting = metrics.sort.timer();
         let follow = Follow {
             window: self.clone(),
-            found: Arc::new(found),
+            found: Arc::clone(&found),
             metrics: metrics.clone(),
         };
-        let found = self.follow(entries, follow, context, &reservation).await?;
-        drop(sorting);
-        Ok(Arc::into_inner(found).map(|found| Found {
-            _reservation: reservation,
-            ..found
-        }))
+        follow.all(entries, context).await?;
+        Ok(Some(found))
     }
 
     /// What is held of all rows; `None` if there are too many.
@@ -171,52 +157,17 @@ impl Window {
         }
         Ok(joined(tasks).await?.into_iter().collect())
     }
-
-    /// Sorts the entries and goes through the rows of every key.
-    async fn follow(
-        &self,
-        entries: Vec<Entries>,
-        follow: Follow,
-        context: &Arc<TaskContext>,
-        reservation: &MemoryReservation,
-    ) -> Result<Arc<Found>> {
-        let threads = context.session_config().target_partitions();
-        let breaks_ties = !self.ties.is_empty();
-        let first = follow.clone();
-        let sorted = side_by_side(parts(entries), threads, move |part| {
-            let part = part.sort();
-            if breaks_ties && part.tied().next().is_some() {
-                return Ok(Some(part));
-            }
-            first.part(&part).map(|()| None)
-        });
-        let waiting: Vec<Part> = sorted.await?.into_iter().flatten().collect();
-        if !waiting.is_empty() {
-            let held = reservation.new_empty();
-            let tied: Vec<_> = tied(&waiting);
-            follow.metrics.tied_rows.add(tied.len());
-            let bases = bases(&follow.found.rows);
-            let ranks = ranks(tied, &self.ties, &bases, context, &held).await?;
-            let (ranks, second) = (Arc::new(ranks), follow.clone());
-            let followed = side_by_side(waiting, threads, move |mut part| {
-                let rank = |address| ranks.get(&address).copied().unwrap_or_default();
-                part.untie(rank);
-                second.part(&part)
-            });
-            followed.await?;
-        }
-        Ok(follow.found)
-    }
 }
 
-/// The addresses at which partitions begin.
-pub(super) fn bases(rows: &[u32]) -> Vec<u32> {
-    let before = rows.iter().scan(0, |sum, rows| {
-        let base = *sum;
-        *sum += rows;
-        Some(base)
+/// The addresses of each partition's rows, counted through; `None` if there are too few.
+fn addresses(partitions: &[Entries]) -> Option<Vec<Range<u32>>> {
+    let mut next = 0u32;
+    let ranges = partitions.iter().map(|entries| {
+        let first = next;
+        next = next.checked_add(entries.rows())?;
+        Some(first..next)
     });
-    before.collect()
+    ranges.collect()
 }
 
 /// The tied rows of all parts, with the rank of the first that they tie with.
@@ -238,6 +189,33 @@ struct Follow {
 }
 
 impl Follow {
+    /// Sorts the entries and goes through the rows of every key.
+    async fn all(self, entries: Vec<Entries>, context: &Arc<TaskContext>) -> Result<()> {
+        let threads = context.session_config().target_partitions();
+        let first = self.clone();
+        let sorted = side_by_side(parts(entries), threads, move |part| {
+            let part = part.sort();
+            if !first.window.ties.is_empty() && part.tied().next().is_some() {
+                return Ok(Some(part));
+            }
+            first.part(&part).map(|()| None)
+        });
+        let waiting: Vec<Part> = sorted.await?.into_iter().flatten().collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let tied = tied(&waiting);
+        self.metrics.tied_rows.add(tied.len());
+        let held = self.found.reservation.new_empty();
+        let (ties, partitions) = (&self.window.ties, &self.found.partitions);
+        let ranks = Arc::new(ranks(tied, ties, partitions, context, &held).await?);
+        let followed = side_by_side(waiting, threads, move |mut part| {
+            part.untie(|address| ranks.get(&address).copied().unwrap_or_default());
+            self.part(&part)
+        });
+        followed.await.map(drop)
+    }
+
     fn part(&self, part: &Part) -> Result<()> {
         let mut state = SessionState::default();
         let (mut keys, mut sessions) = (0, 0);

@@ -1,9 +1,10 @@
 //! Both passes as they run: the narrow one once, the wide one for each partition.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder,
@@ -15,7 +16,7 @@ use futures::{FutureExt, StreamExt};
 use super::disk::FactsOnDisk;
 use super::emit::{BatchFacts, Emit};
 use super::other_rows;
-use super::pass::{Found, Outcome, PassMetrics, Window, bases};
+use super::pass::{Found, PassMetrics, Window};
 use crate::operators::spill::{Disk, OnDisk};
 
 /// The narrow pass, run once for all partitions and for all plans that were made of one.
@@ -27,13 +28,14 @@ pub(super) struct Pass {
 }
 
 pub(super) type Running =
-    BoxFuture<'static, std::result::Result<Arc<Facts>, Arc<DataFusionError>>>;
+    BoxFuture<'static, std::result::Result<Known, Arc<DataFusionError>>>;
 
 /// What the narrow pass found.
-#[derive(Debug)]
-pub(super) enum Facts {
-    InMemory { found: Found, bases: Vec<u32> },
-    OnDisk(Vec<OnDisk>),
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    InMemory(Arc<Found>),
+    /// A file a partition.
+    OnDisk(Arc<[OnDisk]>),
 }
 
 impl Pass {
@@ -52,13 +54,13 @@ impl Pass {
             return running;
         }
         let (pass, disk) = (Arc::clone(self), disk.clone());
-        let new = async move { pass.facts(&disk).await.map(Arc::new).map_err(Arc::new) };
+        let new = async move { pass.known(&disk).await.map_err(Arc::new) };
         let new = new.boxed().shared();
         *running = new.downgrade();
         new
     }
 
-    async fn facts(&self, disk: &Disk) -> Result<Facts> {
+    async fn known(&self, disk: &Disk) -> Result<Known> {
         let count = |name| MetricBuilder::new(&self.metrics).global_counter(name);
         let time = |name| MetricBuilder::new(&self.metrics).subset_time(name, 0);
         let metrics = PassMetrics {
@@ -68,16 +70,11 @@ impl Pass {
             read: time("narrow_read_time"),
             sort: time("sort_and_rule_time"),
         };
-        match self.window.pass(&disk.context(), &metrics).await? {
-            Outcome::Found(found) => {
-                let bases = bases(&found.rows);
-                Ok(Facts::InMemory { found, bases })
-            }
-            Outcome::TooMuch => {
-                let files = self.window.pass_on_disk(disk, &metrics).await?;
-                Ok(Facts::OnDisk(files))
-            }
+        if let Some(found) = self.window.pass(&disk.context(), &metrics).await? {
+            return Ok(Known::InMemory(found));
         }
+        let files = self.window.pass_on_disk(disk, &metrics).await?;
+        Ok(Known::OnDisk(files.into()))
     }
 }
 
@@ -94,8 +91,8 @@ pub(super) struct Wide {
 
 /// Where the facts about the next rows are.
 enum Next {
-    /// The address of the next row, and of the first row of another partition.
-    InMemory(Arc<Facts>, usize, usize),
+    /// At the addresses of the rows to come.
+    InMemory(Arc<Found>, Range<usize>),
     OnDisk(FactsOnDisk),
 }
 
@@ -103,18 +100,13 @@ pub(super) type Rows = BoxStream<'static, Result<RecordBatch>>;
 
 impl Wide {
     pub(super) async fn stream(self) -> Result<Rows> {
-        let facts = self
-            .running
-            .clone()
-            .await
-            .map_err(DataFusionError::Shared)?;
-        let next = match facts.as_ref() {
-            Facts::InMemory { found, bases } => {
-                let from = bases[self.partition] as usize;
-                let end = from + found.rows[self.partition] as usize;
-                Next::InMemory(Arc::clone(&facts), from, end)
+        let known = self.running.clone().await;
+        let next = match known.map_err(DataFusionError::Shared)? {
+            Known::InMemory(found) => {
+                let rows = found.partitions[self.partition].clone();
+                Next::InMemory(found, rows.start as usize..rows.end as usize)
             }
-            Facts::OnDisk(files) => {
+            Known::OnDisk(files) => {
                 let (window, file) = (&self.pass.window, &files[self.partition]);
                 Next::OnDisk(FactsOnDisk::try_new(window, &self.disk, file)?)
             }
@@ -139,15 +131,12 @@ impl Wide {
 impl Next {
     async fn facts(&mut self, rows: usize) -> Result<BatchFacts> {
         match self {
-            Self::InMemory(facts, from, end) => {
-                let Facts::InMemory { found, .. } = facts.as_ref() else {
-                    return internal_err!("facts went to disk");
-                };
-                let range = *from..*from + rows;
-                if range.end > *end {
+            Self::InMemory(found, left) => {
+                let range = left.start..left.start + rows;
+                if range.end > left.end {
                     return Err(other_rows());
                 }
-                *from = range.end;
+                left.start = range.end;
                 let rules = found.rules.iter();
                 Ok(BatchFacts {
                     rules: rules.map(|facts| facts.arrays(range.clone())).collect(),
@@ -161,7 +150,7 @@ impl Next {
     /// All rows must have come again.
     async fn end(&mut self) -> Result<()> {
         let done = match self {
-            Self::InMemory(_, from, end) => from == end,
+            Self::InMemory(_, left) => left.start == left.end,
             Self::OnDisk(facts) => facts.is_done().await?,
         };
         if done { Ok(()) } else { Err(other_rows()) }

@@ -1,6 +1,7 @@
 //! Rows of a key that share their place in the first order column, told apart by the others.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, UInt64Array};
@@ -30,11 +31,11 @@ pub(super) type Ranks = HashMap<u32, u32>;
 type Tied = (u32, u32);
 
 /// The ranks of `tied` rows, of which those that tie have the rank of the first of them,
-/// counted through all; `bases` are the addresses at which partitions begin.
+/// counted through all; `partitions` has the addresses of each partition's rows.
 pub(super) async fn ranks(
     mut tied: Vec<Tied>,
     breakers: &[TieBreakers],
-    bases: &[u32],
+    partitions: &[Range<u32>],
     context: &Arc<TaskContext>,
     reservation: &MemoryReservation,
 ) -> Result<Ranks> {
@@ -44,7 +45,7 @@ pub(super) async fn ranks(
         if tied.is_empty() {
             break;
         }
-        let read = read(breaker, &mut tied, bases, context, reservation).await?;
+        let read = read(breaker, &mut tied, partitions, context, reservation).await?;
         tied = refine(&mut ranks, read);
     }
     Ok(ranks)
@@ -79,20 +80,20 @@ fn refine(ranks: &mut Ranks, values: Vec<(u32, OwnedRow)>) -> Vec<Tied> {
 async fn read(
     breaker: &TieBreakers,
     tied: &mut [Tied],
-    bases: &[u32],
+    partitions: &[Range<u32>],
     context: &Arc<TaskContext>,
     reservation: &MemoryReservation,
 ) -> Result<Vec<(u32, OwnedRow)>> {
     tied.sort_unstable_by_key(|(_, address)| *address);
     let addresses: Arc<[u32]> = tied.iter().map(|(_, address)| *address).collect();
     let mut tasks = JoinSet::new();
-    for (partition, base) in bases.iter().enumerate() {
+    for (partition, own) in partitions.iter().enumerate() {
         let reader = Reader {
             breaker: breaker.clone(),
             addresses: Arc::clone(&addresses),
             reservation: reservation.new_empty(),
         };
-        let (base, context) = (*base, Arc::clone(context));
+        let (base, context) = (own.start, Arc::clone(context));
         tasks.spawn(
             async move { (partition, reader.read(partition, base, context).await) },
         );
