@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use crate::config::SessionizeOptions;
 use crate::functions::{resolve_named_arguments, scalar_functions, window_functions};
 use crate::optimizer::{
-    CheckConnectedComponents, FinishLateSessionize, UseConnectedComponents,
-    UseLateSessionize, UseSessionize,
+    CheckConnectedComponents, FinishLateOperators, UseConnectedComponents,
+    UseLateOperators, UseSessionize,
 };
 
 /// Installs everything of this crate that queries need.
@@ -55,11 +55,11 @@ impl SessionizeExt for SessionStateBuilder {
         }
         // before DataFusion adds sorts, and after all rules
         let optimizer = self.physical_optimizers().get_or_insert_default();
-        optimizer.rules.insert(0, Arc::new(UseLateSessionize));
+        optimizer.rules.insert(0, Arc::new(UseLateOperators));
         self.with_analyzer_rule(Arc::new(CheckConnectedComponents))
             .with_physical_optimizer_rule(Arc::new(UseSessionize))
             .with_physical_optimizer_rule(Arc::new(UseConnectedComponents))
-            .with_physical_optimizer_rule(Arc::new(FinishLateSessionize))
+            .with_physical_optimizer_rule(Arc::new(FinishLateOperators))
     }
 }
 

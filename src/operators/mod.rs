@@ -5,4 +5,4 @@ mod sessionize;
 mod spill;
 
 pub(crate) use connected_components::ConnectedComponentsExec;
-pub(crate) use sessionize::{LateSessionizeExec, SessionizeExec};
+pub(crate) use sessionize::{LateAggregateExec, LateSessionizeExec, SessionizeExec};

@@ -2,10 +2,10 @@
 
 mod check_connected_components;
 mod use_connected_components;
-mod use_late_sessionize;
+mod use_late_operators;
 mod use_sessionize;
 
 pub(crate) use check_connected_components::CheckConnectedComponents;
 pub(crate) use use_connected_components::UseConnectedComponents;
-pub(crate) use use_late_sessionize::{FinishLateSessionize, UseLateSessionize};
+pub(crate) use use_late_operators::{FinishLateOperators, UseLateOperators};
 pub(crate) use use_sessionize::UseSessionize;

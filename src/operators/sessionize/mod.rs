@@ -21,4 +21,4 @@ mod late;
 mod run;
 
 pub(crate) use exec::SessionizeExec;
-pub(crate) use late::LateSessionizeExec;
+pub(crate) use late::{LateAggregateExec, LateSessionizeExec};

@@ -42,7 +42,7 @@ impl Window {
         let partitions = self.all.output_partitioning().partition_count();
         let files = (0..partitions).map(|_| disk.writer(Arc::clone(&schema)));
         let mut files = files.collect::<Result<Vec<_>>>()?;
-        let keys = (0..self.keys).map(|index| {
+        let keys = (0..self.keyed.keys).map(|index| {
             let field = Arc::clone(&self.all.schema().fields()[index]);
             Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>
         });
@@ -84,7 +84,7 @@ impl Window {
             None,
         )?;
         let ascending = SortOptions::default();
-        let options = std::iter::repeat_n(ascending, self.keys);
+        let options = std::iter::repeat_n(ascending, self.keyed.keys);
         let options = options.chain(self.options.iter().copied()).enumerate();
         let address = schema.fields().len() - 1;
         let order = ordering(&schema, options.chain([(address, ascending)]))?;
@@ -198,7 +198,7 @@ fn facts_of(
 ) -> Result<(FactArrays, usize)> {
     let bound = &rule.bound;
     let rows = batch.num_rows();
-    let time = window.keys..window.keys + 1;
+    let time = window.keyed.keys..window.keyed.keys + 1;
     let (values, indexes) = match rule.read.is_empty() {
         true => (time, &ColumnIndexes::default()),
         false => (rule.read.clone(), &bound.columns),

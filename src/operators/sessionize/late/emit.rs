@@ -161,7 +161,7 @@ fn reasons(codes: &UInt8Array) -> ArrayRef {
 
 /// The ids of sessions met lately: in the order of time those of many visitors alternate.
 #[derive(Debug)]
-struct RecentIds {
+pub(super) struct RecentIds {
     hasher: RandomState,
     slots: Vec<CachedId>,
 }
@@ -181,7 +181,11 @@ impl Default for RecentIds {
 }
 
 impl RecentIds {
-    fn column(&mut self, keys: &ArrayRef, numbers: &Int64Array) -> Result<ArrayRef> {
+    pub(super) fn column(
+        &mut self,
+        keys: &ArrayRef,
+        numbers: &Int64Array,
+    ) -> Result<ArrayRef> {
         let keys = TextColumn::try_new(keys)?;
         let rows = numbers.len();
         let mut ids = StringBuilder::with_capacity(rows, rows.saturating_mul(32));

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
@@ -24,7 +25,7 @@ use datafusion::physical_plan::{
 use futures::{TryStreamExt, stream};
 
 use super::emit::{Emit, Output};
-use super::narrow::{indexes, moved, named, project, repeatable};
+use super::narrow::{indexes, moved_columns, named, project, repeatable};
 use super::stream::{Pass, Wide};
 use super::window::Shape;
 use crate::operators::sessionize::exec::call_of;
@@ -60,6 +61,17 @@ impl LateSessionizeExec {
     /// Whether it runs nothing but `row_number()`.
     pub(crate) fn only_numbers_rows(&self) -> bool {
         self.shape.rules.is_empty()
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The function that `expression` is the column of; `None` if it is none.
+    pub(super) fn output(&self, expression: &Arc<dyn PhysicalExpr>) -> Option<&Output> {
+        let column = expression.downcast_ref::<Column>()?;
+        let width = self.input.schema().fields().len();
+        self.outputs.get(column.index().checked_sub(width)?)
     }
 
     fn new(
@@ -108,6 +120,9 @@ impl LateSessionizeExec {
         let needed = indexes(columns.iter().map(|column| &column.expr));
         let outputs = needed.iter().filter(|index| **index >= width);
         let outputs: Vec<_> = outputs.map(|index| &self.outputs[index - width]).collect();
+        if outputs.is_empty() {
+            return Ok((Arc::clone(&self.input), columns));
+        }
         let read = outputs.iter().flat_map(|output| output.read());
         let mut kept = indexes(read);
         kept.extend(needed.iter().filter(|index| **index < width));
@@ -119,11 +134,7 @@ impl LateSessionizeExec {
         let mut narrow = Self::new(Arc::clone(&self.shape), outputs, input)?;
         narrow.pass = self.pass.clone();
         kept.extend(needed.into_iter().filter(|index| *index >= width));
-        let columns = columns.into_iter().map(|column| {
-            let expr = moved(&column.expr, &kept)?;
-            Ok(ProjectionExpr::new(expr, column.alias))
-        });
-        Ok((Arc::new(narrow), columns.collect::<Result<_>>()?))
+        Ok((Arc::new(narrow), moved_columns(&columns, &kept)?))
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {

@@ -14,11 +14,13 @@
 //! bytes until its part is done, and then what the functions say of it. Where memory does not
 //! suffice for that, rows of key, time and address are sorted on disk instead (`disk`).
 
+mod aggregate;
 mod disk;
 mod emit;
 mod entries;
 mod exec;
 mod facts;
+mod keyed;
 mod narrow;
 mod order;
 mod pass;
@@ -32,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
+pub(crate) use aggregate::LateAggregateExec;
 pub(crate) use exec::LateSessionizeExec;
 
 /// What the tasks give, in the order they were spawned; the first error ends the others.

@@ -75,6 +75,33 @@ fn repeatable_scan(
     plan.with_preserve_order(true)
 }
 
+/// The plan below the projections over `plan`, and what turns expressions over `plan` into
+/// ones over that.
+pub(super) fn below_projections(
+    plan: &Arc<dyn ExecutionPlan>,
+) -> Result<(
+    Arc<dyn ExecutionPlan>,
+    impl Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> + use<>,
+)> {
+    let (mut plan, mut projections) = (Arc::clone(plan), Vec::new());
+    loop {
+        let below = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+            projections.push(projection.expr().to_vec());
+            Arc::clone(projection.input())
+        } else if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+            Arc::clone(cooperative.input())
+        } else {
+            break;
+        };
+        plan = below;
+    }
+    let through = move |expression: &Arc<dyn PhysicalExpr>| {
+        let mut projections = projections.iter();
+        projections.try_fold(Arc::clone(expression), |e, p| inlined(&e, p))
+    };
+    Ok((plan, through))
+}
+
 /// The rows of `plan`, which is repeatable, with `columns` made of them and nothing else.
 pub(super) fn project(
     plan: &Arc<dyn ExecutionPlan>,
@@ -96,6 +123,9 @@ pub(super) fn project(
     }
     if let Some(late) = plan.downcast_ref::<LateSessionizeExec>() {
         let (plan, columns) = late.project(columns)?;
+        if !plan.is::<LateSessionizeExec>() {
+            return project(&plan, columns);
+        }
         return Ok(Arc::new(ProjectionExec::try_new(columns, plan)?));
     }
     let projection = ProjectionExec::try_new(columns, Arc::clone(plan))?;
@@ -129,11 +159,7 @@ fn project_filter(
     let filter = FilterExecBuilder::new(predicate, below)
         .with_batch_size(filter.batch_size())
         .build()?;
-    let columns = columns.into_iter().map(|column| {
-        let expr = moved(&column.expr, &needed)?;
-        Ok(ProjectionExpr::new(expr, column.alias))
-    });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let columns = moved_columns(&columns, &needed)?;
     Ok(Arc::new(ProjectionExec::try_new(
         columns,
         Arc::new(filter),
@@ -173,6 +199,18 @@ pub(super) fn moved(
         Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>
     };
     mapped(expression, &column)
+}
+
+/// `columns` over rows that have only the columns at `kept`.
+pub(super) fn moved_columns(
+    columns: &[ProjectionExpr],
+    kept: &[usize],
+) -> Result<Vec<ProjectionExpr>> {
+    let columns = columns.iter().map(|column| {
+        let expr = moved(&column.expr, kept)?;
+        Ok(ProjectionExpr::new(expr, column.alias.clone()))
+    });
+    columns.collect()
 }
 
 /// `expression` with another one in place of each column.

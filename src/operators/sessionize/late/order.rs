@@ -32,6 +32,11 @@ impl Order {
         Self { options }
     }
 
+    /// Whether later values come first.
+    pub(super) fn descends(self) -> bool {
+        self.options.descending
+    }
+
     /// What stands for null.
     pub(super) fn null(self) -> u64 {
         if self.options.nulls_first {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::compute::SortOptions;
 use datafusion::common::Result;
-use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
@@ -12,10 +11,9 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use super::emit::{Function, Output};
 use super::entries::KeyHasher;
 use super::facts::Wanted;
-use super::narrow::project;
+use super::keyed::{Keyed, columns_of};
 use super::order::Order;
 use super::pass::{Rule, Window};
-use super::ties::TieBreakers;
 use crate::functions::SessionCall;
 use crate::operators::sessionize::exec::call;
 use crate::operators::sessionize::run::Call;
@@ -80,27 +78,10 @@ impl Shape {
 
     /// The window over rows of `input`, which is repeatable.
     pub(super) fn over(&self, input: &Arc<dyn ExecutionPlan>) -> Result<Window> {
-        let columns = |expressions: &mut dyn Iterator<Item = &Arc<dyn PhysicalExpr>>| {
-            let columns = expressions
-                .enumerate()
-                .map(|(i, e)| ProjectionExpr::new(Arc::clone(e), format!("__{i}")));
-            project(input, columns.collect())
-        };
-        let order = || self.order.iter().map(|(e, _)| e);
-        let options: Vec<_> = self.order.iter().map(|(_, options)| *options).collect();
-        let keys = self.key.len();
-        // one column tells most rows apart, so few are read at first
-        let mut ties = Vec::new();
-        let (mut from, mut count) = (1, 1);
-        while from < options.len() {
-            let until = options.len().min(from + count);
-            ties.push(TieBreakers {
-                columns: columns(&mut order().take(until).skip(from))?,
-                options: options[from..until].to_vec(),
-            });
-            (from, count) = (until, 2 * count);
-        }
-        let mut next = keys + options.len();
+        let keyed = Keyed::over(input, &self.key, &self.order, &[])?;
+        let order = self.order.iter();
+        let options: Vec<_> = order.map(|(_, options)| *options).collect();
+        let mut next = keyed.keys + options.len();
         let rules = self.rules.iter().map(|(call, wanted)| {
             let first = next;
             if !only_time(call) {
@@ -116,13 +97,11 @@ impl Shape {
         let read = self.rules.iter().map(|(call, _)| call);
         let read = read.filter(|call| !only_time(call));
         let read = read.flat_map(|call| &call.evaluated);
+        let order = self.order.iter().map(|(e, _)| e);
         Ok(Window {
-            keys_and_time: columns(&mut self.key.iter().chain(order().take(1)))?,
-            all: columns(&mut self.key.iter().chain(order()).chain(read))?,
-            keys,
-            order: Order::new(options[0]),
+            all: columns_of(input, self.key.iter().chain(order).chain(read))?,
+            keyed,
             options,
-            ties,
             rules,
             row_numbers: self.row_numbers,
         })
@@ -137,7 +116,7 @@ fn over(call: &SessionCall, time: &Arc<dyn PhysicalExpr>, options: SortOptions) 
 }
 
 /// Whether a call's rule reads nothing else.
-fn only_time(call: &SessionCall) -> bool {
+pub(super) fn only_time(call: &SessionCall) -> bool {
     call.evaluated.len() == 1 + usize::from(call.kind.has_key())
 }
 

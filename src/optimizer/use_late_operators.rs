@@ -1,7 +1,8 @@
-//! Windows that DataFusion would sort whole rows for -> `LateSessionizeExec`.
+//! Windows that DataFusion would sort whole rows for -> `LateSessionizeExec`; aggregations that
+//! pick first and last rows, or whose groups are sessions -> `LateAggregateExec`.
 //!
-//! The first rule puts the operator in before DataFusion adds sorts and repartitions, so that
-//! it adds none for it; the last one makes it ready to run once the plan below is final.
+//! The first rule puts the operators in before DataFusion adds sorts and repartitions, so that
+//! it adds none for them; the last one makes them ready to run once the plan below is final.
 
 use std::sync::Arc;
 
@@ -11,17 +12,18 @@ use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::{Partitioning, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::LateSessionizeExec;
+use crate::operators::{LateAggregateExec, LateSessionizeExec};
 
-/// Puts [`LateSessionizeExec`] in.
+/// Puts the operators in.
 #[derive(Debug, Default)]
-pub(crate) struct UseLateSessionize;
+pub(crate) struct UseLateOperators;
 
-impl PhysicalOptimizerRule for UseLateSessionize {
+impl PhysicalOptimizerRule for UseLateOperators {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -32,29 +34,38 @@ impl PhysicalOptimizerRule for UseLateSessionize {
             return Ok(plan);
         }
         plan.transform_up(|node| {
-            let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else {
-                return Ok(Transformed::no(node));
+            let late = if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+                late_window(window, &options)?
+            } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+                let late = LateAggregateExec::in_place_of(aggregate)?;
+                late.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            } else {
+                None
             };
-            if is_sorted(window)? {
-                return Ok(Transformed::no(node));
-            }
-            match LateSessionizeExec::in_place_of(window)? {
-                Some(exec) if options.row_number || !exec.only_numbers_rows() => {
-                    Ok(Transformed::yes(Arc::new(exec) as Arc<dyn ExecutionPlan>))
-                }
-                _ => Ok(Transformed::no(node)),
-            }
+            Ok(late.map_or_else(|| Transformed::no(node), Transformed::yes))
         })
         .data()
     }
 
     fn name(&self) -> &'static str {
-        "use_late_sessionize"
+        "use_late_operators"
     }
 
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+fn late_window(
+    window: &BoundedWindowAggExec,
+    options: &SessionizeOptions,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if is_sorted(window)? {
+        return Ok(None);
+    }
+    let exec = LateSessionizeExec::in_place_of(window)?;
+    let exec = exec.filter(|exec| options.row_number || !exec.only_numbers_rows());
+    Ok(exec.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>))
 }
 
 /// Whether the rows come by key and time as they are: then nothing is cheaper than to go
@@ -80,27 +91,32 @@ fn is_sorted(window: &BoundedWindowAggExec) -> Result<bool> {
     input.equivalence_properties().ordering_satisfy(order)
 }
 
-/// Makes [`LateSessionizeExec`] ready to run.
+/// Makes them ready to run.
 #[derive(Debug, Default)]
-pub(crate) struct FinishLateSessionize;
+pub(crate) struct FinishLateOperators;
 
-impl PhysicalOptimizerRule for FinishLateSessionize {
+impl PhysicalOptimizerRule for FinishLateOperators {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            let Some(exec) = node.downcast_ref::<LateSessionizeExec>() else {
+            let ready = if let Some(exec) = node.downcast_ref::<LateSessionizeExec>() {
+                let ready = exec.ready()?;
+                ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            } else if let Some(exec) = node.downcast_ref::<LateAggregateExec>() {
+                let ready = exec.ready()?;
+                ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            } else {
                 return Ok(Transformed::no(node));
             };
-            match exec.ready()? {
-                Some(ready) => {
-                    Ok(Transformed::yes(Arc::new(ready) as Arc<dyn ExecutionPlan>))
-                }
+            match ready {
+                Some(ready) => Ok(Transformed::yes(ready)),
                 None => internal_err!(
-                    "another rule changed the input of LateSessionizeExec; \
-                     `SET sessionize.late_materialization = false` does without"
+                    "another rule changed the input of {}; \
+                     `SET sessionize.late_materialization = false` does without",
+                    node.name()
                 ),
             }
         })
@@ -108,7 +124,7 @@ impl PhysicalOptimizerRule for FinishLateSessionize {
     }
 
     fn name(&self) -> &'static str {
-        "finish_late_sessionize"
+        "finish_late_operators"
     }
 
     fn schema_check(&self) -> bool {
