@@ -5,4 +5,8 @@ mod sessionize;
 mod spill;
 
 pub(crate) use connected_components::ConnectedComponentsExec;
-pub(crate) use sessionize::{LateAggregateExec, LateSessionizeExec, SessionizeExec};
+#[cfg(feature = "runner")]
+pub(crate) use sessionize::{KeptColumns, Source};
+pub(crate) use sessionize::{
+    LateAggregateExec, LateSessionizeExec, Passes, SessionizeExec,
+};

@@ -17,7 +17,7 @@ use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::{LateAggregateExec, LateSessionizeExec};
+use crate::operators::{LateAggregateExec, LateSessionizeExec, Passes};
 
 /// Puts the operators in.
 #[derive(Debug, Default)]
@@ -101,9 +101,10 @@ impl PhysicalOptimizerRule for FinishLateOperators {
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut passes = Passes::default();
         plan.transform_up(|node| {
             let ready = if let Some(exec) = node.downcast_ref::<LateSessionizeExec>() {
-                let ready = exec.ready()?;
+                let ready = exec.ready(&mut passes)?;
                 ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
             } else if let Some(exec) = node.downcast_ref::<LateAggregateExec>() {
                 let ready = exec.ready()?;

@@ -6,6 +6,7 @@
 //! ```
 
 mod log;
+mod row_groups;
 mod schema;
 mod statistics;
 mod upkeep;
@@ -22,6 +23,7 @@ use url::Url;
 
 use crate::store::Stores;
 
+pub(crate) use row_groups::{Chunk, ChunkBytes, CopiedChunk, RowGroupWriter, under};
 pub(crate) use schema::{cast_column, committed_schema};
 pub use upkeep::{Commit, Vacuumed};
 pub(crate) use writer::{TableWriter, Uncommitted};
@@ -211,6 +213,14 @@ impl Table {
     /// of other types are cast, and a value that does not fit is an error.
     pub fn writer(&self, schema: SchemaRef) -> Result<TableWriter, TableError> {
         TableWriter::try_new(self, schema)
+    }
+
+    /// A writer of new data files by row groups, whose columns may be those of other files.
+    pub(crate) fn row_groups(
+        &self,
+        schema: SchemaRef,
+    ) -> Result<RowGroupWriter, TableError> {
+        RowGroupWriter::try_new(self, schema)
     }
 
     /// Commits `files` in one log entry on top of `base` (`None`: creates the table) and

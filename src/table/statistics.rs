@@ -1,7 +1,7 @@
 //! A data file's statistics, as the log keeps them.
 
 use chrono::{DateTime, NaiveDate, TimeDelta};
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -24,8 +24,19 @@ pub(super) fn of_file(metadata: &ParquetMetaData, schema: &SchemaRef) -> Result<
         if let Some(counts) = counts.iter().collect::<Option<Vec<_>>>() {
             nulls.insert(name.clone(), json!(counts.iter().sum::<u64>()));
         }
-        let smallest = extreme(&converter.row_group_mins(groups)?, |a, b| a < b)?;
-        let greatest = extreme(&converter.row_group_maxes(groups)?, |a, b| a > b)?;
+        let smallest = converter.row_group_mins(groups)?;
+        let greatest = converter.row_group_maxes(groups)?;
+        // a group that does not tell its bounds may be one that was copied from another file
+        let told = groups.iter().enumerate().all(|(place, group)| {
+            let only_nulls = i64::try_from(counts.value(place)) == Ok(group.num_rows());
+            let only_nulls = counts.is_valid(place) && only_nulls;
+            only_nulls || (smallest.is_valid(place) && greatest.is_valid(place))
+        });
+        if !told {
+            continue;
+        }
+        let smallest = extreme(&smallest, |a, b| a < b)?;
+        let greatest = extreme(&greatest, |a, b| a > b)?;
         // Both or neither: half a range helps nobody.
         if let (Some(low), Some(high)) = (smallest, greatest)
             && let (Some(low), Some(high)) = (json_value(&low), json_value(&high))

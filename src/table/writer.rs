@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::parquet::file::properties::WriterProperties;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use super::{DataFile, Table, TableError, place, schema, statistics};
 
 /// A file that has grown to this many bytes is closed and the next one begun.
-const ROLL_AT: usize = 128 * 1024 * 1024;
+pub(super) const ROLL_AT: usize = 128 * 1024 * 1024;
 
 /// Writes data files that no reader sees before they are committed.
 ///
@@ -27,14 +28,28 @@ const ROLL_AT: usize = 128 * 1024 * 1024;
 /// progress is aborted, and finished ones are deleted as far as the store lets us.
 #[derive(Debug)]
 pub struct TableWriter {
-    url: Url,
-    store: Arc<dyn ObjectStore>,
-    folder: Path,
-    schema: SchemaRef,
-    properties: WriterProperties,
+    files: NewFiles,
     roll_at: usize,
     current: Option<OpenFile>,
-    finished: Uncommitted,
+}
+
+/// The files that a writer makes.
+#[derive(Debug)]
+pub(super) struct NewFiles {
+    pub(super) url: Url,
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
+    pub(super) schema: SchemaRef,
+    pub(super) properties: WriterProperties,
+    pub(super) finished: Uncommitted,
+}
+
+/// Where a file's bytes go.
+pub(super) struct Upload {
+    pub(super) path: Path,
+    pub(super) to: BufWriter,
+    /// Dropped after the writer; not there for stores that are not of this machine.
+    pub(super) staged: Option<Staged>,
 }
 
 /// The file that rows go to.
@@ -47,7 +62,7 @@ struct OpenFile {
 
 /// Where the local store gathers the parts of a file. The store removes it in a task of its
 /// own, and a process about to end runs no further task: here it goes at once.
-struct Staged(PathBuf);
+pub(super) struct Staged(PathBuf);
 
 impl Drop for Staged {
     fn drop(&mut self) {
@@ -63,20 +78,8 @@ impl std::fmt::Debug for OpenFile {
 
 impl TableWriter {
     pub(super) fn try_new(table: &Table, schema: SchemaRef) -> Result<Self, TableError> {
-        let (store, folder) = place(table)?;
-        let level = ZstdLevel::try_new(1)
-            .map_err(|e| TableError::caused(table.url(), "cannot compress", e))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_statistics_truncate_length(None)
-            .build();
         Ok(Self {
-            url: table.url().clone(),
-            finished: Uncommitted::of(table.url(), &store),
-            store,
-            folder,
-            schema,
-            properties,
+            files: NewFiles::of(table, schema)?,
             roll_at: ROLL_AT,
             current: None,
         })
@@ -93,14 +96,14 @@ impl TableWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = schema::cast_batch(batch, &self.schema)
-            .map_err(|e| TableError::caused(&self.url, "cannot write rows", e))?;
+        let batch = schema::cast_batch(batch, &self.files.schema)
+            .map_err(|e| TableError::caused(&self.files.url, "cannot write rows", e))?;
         let mut file = match self.current.take() {
             Some(file) => file,
             None => self.next_file()?,
         };
         let written = file.writer.write(&batch).await;
-        written.map_err(|e| self.failed(&file.path, e))?;
+        written.map_err(|e| self.files.failed(&file.path, e))?;
         if file.writer.bytes_written() + file.writer.in_progress_size() >= self.roll_at {
             self.finish(file).await
         } else {
@@ -119,7 +122,7 @@ impl TableWriter {
         if let Some(file) = self.current.take() {
             self.finish(file).await?;
         }
-        Ok(self.finished)
+        Ok(self.files.finished)
     }
 
     /// Takes back what was written.
@@ -129,44 +132,79 @@ impl TableWriter {
             drop(file.writer.flush().await);
             drop(file.writer.into_inner().abort().await);
         }
-        delete(&self.store, self.finished.keep()).await;
+        delete(&self.files.store, self.files.finished.keep()).await;
     }
 
     fn next_file(&self) -> Result<OpenFile, TableError> {
-        let index = self.finished.files.len();
-        let name = format!("part-{index:05}-{}.zstd.parquet", Uuid::new_v4());
-        let path = self.folder.clone().join(name);
-        let upload = BufWriter::new(Arc::clone(&self.store), path.clone());
-        let writer = AsyncArrowWriter::try_new(
-            upload,
-            Arc::clone(&self.schema),
-            Some(self.properties.clone()),
-        )
-        .map_err(|e| self.failed(&path, e))?;
-        let name = path.filename().unwrap_or_default();
-        let local = self.finished.local.as_ref();
-        let _staged = local.map(|folder| Staged(folder.join(format!("{name}#1"))));
+        let Upload { path, to, staged } = self.files.upload();
+        let schema = Arc::clone(&self.files.schema);
+        let properties = Some(self.files.properties.clone());
+        let writer = AsyncArrowWriter::try_new(to, schema, properties)
+            .map_err(|e| self.files.failed(&path, e))?;
         Ok(OpenFile {
             path,
             writer,
-            _staged,
+            _staged: staged,
         })
     }
 
     async fn finish(&mut self, mut file: OpenFile) -> Result<(), TableError> {
         let metadata = file.writer.finish().await;
-        let metadata = metadata.map_err(|e| self.failed(&file.path, e))?;
-        let head = self.store.head(&file.path).await;
+        let metadata = metadata.map_err(|e| self.files.failed(&file.path, e))?;
+        self.files.add(file.path, &metadata).await
+    }
+}
+
+impl NewFiles {
+    pub(super) fn of(table: &Table, schema: SchemaRef) -> Result<Self, TableError> {
+        let (store, folder) = place(table)?;
+        let level = ZstdLevel::try_new(1)
+            .map_err(|e| TableError::caused(table.url(), "cannot compress", e))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_statistics_truncate_length(None)
+            .build();
+        Ok(Self {
+            url: table.url().clone(),
+            finished: Uncommitted::of(table.url(), &store),
+            store,
+            folder,
+            schema,
+            properties,
+        })
+    }
+
+    /// A new file.
+    pub(super) fn upload(&self) -> Upload {
+        let index = self.finished.files.len();
+        let name = format!("part-{index:05}-{}.zstd.parquet", Uuid::new_v4());
+        let path = self.folder.clone().join(name);
+        let name = path.filename().unwrap_or_default();
+        let local = self.finished.local.as_ref();
+        Upload {
+            staged: local.map(|folder| Staged(folder.join(format!("{name}#1")))),
+            to: BufWriter::new(Arc::clone(&self.store), path.clone()),
+            path,
+        }
+    }
+
+    /// Takes in a file that is written.
+    pub(super) async fn add(
+        &mut self,
+        path: Path,
+        metadata: &ParquetMetaData,
+    ) -> Result<(), TableError> {
+        let head = self.store.head(&path).await;
         let head = head.map_err(|e| {
-            let message = format!("cannot find `{}` after writing it", file.path);
+            let message = format!("cannot find `{path}` after writing it");
             TableError::caused(&self.url, message, e)
         })?;
-        let statistics = statistics::of_file(&metadata, &self.schema).map_err(|e| {
-            let message = format!("cannot sum up `{}`", file.path);
+        let statistics = statistics::of_file(metadata, &self.schema).map_err(|e| {
+            let message = format!("cannot sum up `{path}`");
             TableError::caused(&self.url, message, e)
         })?;
         self.finished.files.push(DataFile {
-            path: file.path,
+            path,
             size: head.size,
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
             modified: head.last_modified.timestamp_millis(),
@@ -175,7 +213,7 @@ impl TableWriter {
         Ok(())
     }
 
-    fn failed(&self, path: &Path, error: ParquetError) -> TableError {
+    pub(super) fn failed(&self, path: &Path, error: ParquetError) -> TableError {
         let name = path.filename().unwrap_or_default();
         TableError::caused(&self.url, format!("cannot write `{name}`"), error)
     }

@@ -23,5 +23,6 @@ mod parquet_types;
 mod run;
 mod scalars;
 mod schedules;
+mod splice;
 mod stores;
 mod strategies;

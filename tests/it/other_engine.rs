@@ -68,7 +68,7 @@ fn another_engine_reads_tables_whose_columns_have_changed() {
 }
 
 /// The Python of the tests; nothing, and a word on it, if there is none.
-fn python() -> Option<OsString> {
+pub(crate) fn python() -> Option<OsString> {
     let python = std::env::var_os("SESSIONIZE_TEST_PYTHON");
     if python.is_none() {
         // past the capture of the test's output, so that nobody takes it for a pass
@@ -80,7 +80,7 @@ fn python() -> Option<OsString> {
 }
 
 /// Exports the tables below `tables/` and compares them with what the other engine reads.
-fn compare(python: &OsStr, folder: &Path, tables: &[&str]) {
+pub(crate) fn compare(python: &OsStr, folder: &Path, tables: &[&str]) {
     fs::create_dir(folder.join("exports")).unwrap();
     let project = folder.join("project");
     for table in tables {
@@ -111,7 +111,7 @@ fn compare(python: &OsStr, folder: &Path, tables: &[&str]) {
     }
 }
 
-fn sessionize(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn sessionize(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sessionize"));
     succeeds(command.current_dir(folder).args(arguments).arg("--quiet"))
 }

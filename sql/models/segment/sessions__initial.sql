@@ -3,7 +3,7 @@
 with grouped as (
     select
         session_id,
-        min(anonymous_id) as anonymous_id,
+        {{ on_first_page('anonymous_id') }},
         min(tstamp) as session_start_tstamp,
         max(tstamp) as session_end_tstamp,
         count(*) as page_views,

@@ -21,4 +21,6 @@ mod late;
 mod run;
 
 pub(crate) use exec::SessionizeExec;
-pub(crate) use late::{LateAggregateExec, LateSessionizeExec};
+pub(crate) use late::{
+    KeptColumns, LateAggregateExec, LateSessionizeExec, Passes, Source,
+};

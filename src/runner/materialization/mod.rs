@@ -11,6 +11,7 @@ mod gate;
 mod incremental;
 mod reading;
 mod seed;
+mod splice;
 mod table;
 mod view;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
@@ -15,6 +15,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 
 use super::reading::{DEFINITION, FINGERPRINT, INPUTS, Reading, TRAFFIC_RULES};
+use super::splice::Splice;
 use super::{
     Built, Job, Materialization, Progress, SEED_CHECKSUM, execution_error, no_op,
     seed_checksum, store_error, unchanged,
@@ -69,9 +70,16 @@ pub(super) async fn replace(
         .await
         .map_err(execution_error)?;
     let schema = committed_schema(&plan.schema()).map_err(execution_error)?;
-    let streams =
-        execute_stream_partitioned(plan, state.task_ctx()).map_err(execution_error)?;
-    let written = write(job, &schema, streams).await?;
+    let context = state.task_ctx();
+    let progress = Written::of(&job.progress);
+    let written = match Splice::of(job, &plan, &schema, &context).await? {
+        Some(splice) => splice.write(job, &context, progress).await?,
+        None => {
+            let streams =
+                execute_stream_partitioned(plan, context).map_err(execution_error)?;
+            write(job, &schema, streams, progress).await?
+        }
+    };
     job.gate.enter()?;
     let files = written.keep();
     let built = Built {
@@ -112,16 +120,14 @@ async fn write(
     job: &Job,
     schema: &SchemaRef,
     streams: Vec<SendableRecordBatchStream>,
+    progress: Written,
 ) -> Result<Uncommitted> {
-    let written = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
     for stream in streams {
         let writer = job.table.writer(Arc::clone(schema)).map_err(store_error)?;
-        let progress = Arc::clone(&job.progress);
         let sink = Sink {
             schema: Arc::clone(schema),
-            written: Arc::clone(&written),
-            progress,
+            progress: progress.clone(),
         };
         writers.spawn(sink.drain(stream, writer));
     }
@@ -139,8 +145,28 @@ async fn write(
 /// Takes the rows of one partition.
 struct Sink {
     schema: SchemaRef,
-    written: Arc<AtomicU64>,
+    progress: Written,
+}
+
+/// How many rows are written so far, by all writers of a table.
+#[derive(Clone)]
+pub(super) struct Written {
+    rows: Arc<AtomicU64>,
     progress: Progress,
+}
+
+impl Written {
+    fn of(progress: &Progress) -> Self {
+        Self {
+            rows: Arc::default(),
+            progress: Arc::clone(progress),
+        }
+    }
+
+    pub(super) fn add(&self, rows: usize) {
+        let rows = rows as u64;
+        (self.progress)(self.rows.fetch_add(rows, Ordering::Relaxed) + rows);
+    }
 }
 
 impl Sink {
@@ -156,8 +182,7 @@ impl Sink {
             }
             let batch = cast_batch(&batch, &self.schema).map_err(execution_error)?;
             writer.write(&batch).await.map_err(store_error)?;
-            let rows = batch.num_rows() as u64;
-            (self.progress)(self.written.fetch_add(rows, Ordering::Relaxed) + rows);
+            self.progress.add(batch.num_rows());
         }
         writer.finish_all().await.map_err(store_error)
     }
@@ -168,31 +193,35 @@ fn cast_batch(
     batch: &RecordBatch,
     schema: &SchemaRef,
 ) -> Result<RecordBatch, DataFusionError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns
+        .map(|(column, field)| cast_column(column, field))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// `column` with the type of `field`; a value that does not fit is an error.
+pub(super) fn cast_column(
+    column: &ArrayRef,
+    field: &Field,
+) -> Result<ArrayRef, DataFusionError> {
     let options = CastOptions {
         safe: false,
         ..CastOptions::default()
     };
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| {
-            if column.data_type() == field.data_type() {
-                return Ok(Arc::clone(column));
-            }
-            cast_with_options(column, field.data_type(), &options).map_err(|e| {
-                DataFusionError::from(e).context(format!("column `{}`", field.name()))
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    if column.data_type() == field.data_type() {
+        return Ok(Arc::clone(column));
+    }
+    cast_with_options(column, field.data_type(), &options).map_err(|e| {
+        DataFusionError::from(e).context(format!("column `{}`", field.name()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{ArrayRef, StringArray, UInt64Array};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::arrow::array::{StringArray, UInt64Array};
+    use datafusion::arrow::datatypes::{DataType, Schema};
 
     #[test]
     fn a_value_that_does_not_fit_names_its_column() {

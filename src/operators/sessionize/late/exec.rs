@@ -26,7 +26,7 @@ use futures::{TryStreamExt, stream};
 
 use super::emit::{Emit, Output};
 use super::narrow::{indexes, moved_columns, named, project, repeatable};
-use super::stream::{Pass, Wide};
+use super::stream::{Pass, Passes, Wide};
 use super::window::Shape;
 use crate::operators::sessionize::exec::call_of;
 use crate::operators::spill::Disk;
@@ -101,13 +101,13 @@ impl LateSessionizeExec {
     }
 
     /// The operator, ready to run: all rules over the plan have run.
-    pub(crate) fn ready(&self) -> Result<Option<Self>> {
+    pub(crate) fn ready(&self, passes: &mut Passes) -> Result<Option<Self>> {
         let Some(input) = repeatable(&self.input)? else {
             return Ok(None);
         };
         let window = self.shape.over(&input)?;
         let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
-        ready.pass = Some(Arc::new(Pass::new(window, ready.metrics.clone())));
+        ready.pass = Some(passes.of(window, &ready.metrics));
         Ok(Some(ready))
     }
 
@@ -143,7 +143,7 @@ impl LateSessionizeExec {
         if self.pass.is_none() {
             return Ok(new);
         }
-        match new.ready()? {
+        match new.ready(&mut Passes::default())? {
             Some(ready) => Ok(ready),
             None => {
                 internal_err!("LateSessionizeExec got an input that may give other rows")

@@ -10,8 +10,8 @@ use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::common::Result;
 use datafusion::common::runtime::JoinSet;
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
@@ -40,10 +40,17 @@ pub(super) fn columns_of<'a>(
     input: &Arc<dyn ExecutionPlan>,
     expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    project(input, numbered(expressions))
+}
+
+/// `expressions`, under names of their own.
+pub(super) fn numbered<'a>(
+    expressions: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
+) -> Vec<ProjectionExpr> {
     let columns = expressions
         .enumerate()
         .map(|(i, e)| ProjectionExpr::new(Arc::clone(e), format!("__{i}")));
-    project(input, columns.collect())
+    columns.collect()
 }
 
 impl Keyed {
@@ -82,6 +89,10 @@ impl Keyed {
         context: &Arc<TaskContext>,
         reservation: &MemoryReservation,
     ) -> Result<Option<Held>> {
+        // here, so that what they share with the plan that is read lives on
+        let ties = self.ties.iter().take(1);
+        let ties = ties.map(|ties| ties.columns.execute(0, Arc::clone(context)));
+        let ties = ties.collect::<Result<_>>()?;
         let plan = &self.columns;
         let mut tasks = JoinSet::new();
         for partition in 0..plan.output_partitioning().partition_count() {
@@ -116,6 +127,7 @@ impl Keyed {
             entries,
             partitions,
             conditions,
+            _ties: ties,
         }))
     }
 
@@ -165,6 +177,7 @@ pub(super) struct Held {
     pub(super) partitions: Vec<Range<u32>>,
     /// Those of each partition, row by row.
     pub(super) conditions: Vec<Vec<BooleanBuffer>>,
+    _ties: Vec<SendableRecordBatchStream>,
 }
 
 /// Reads the narrow rows of one partition.
@@ -202,7 +215,7 @@ impl Reader {
 }
 
 /// Where a condition is true, and not null.
-fn holds(condition: &BooleanArray) -> BooleanBuffer {
+pub(super) fn holds(condition: &BooleanArray) -> BooleanBuffer {
     match condition.nulls() {
         Some(nulls) => condition.values() & nulls.inner(),
         None => condition.values().clone(),

@@ -20,6 +20,7 @@ mod emit;
 mod entries;
 mod exec;
 mod facts;
+mod kept;
 mod keyed;
 mod narrow;
 mod order;
@@ -36,6 +37,8 @@ use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 pub(crate) use aggregate::LateAggregateExec;
 pub(crate) use exec::LateSessionizeExec;
+pub(crate) use kept::{KeptColumns, Source};
+pub(crate) use stream::Passes;
 
 /// What the tasks give, in the order they were spawned; the first error ends the others.
 async fn joined<T: Send + 'static>(

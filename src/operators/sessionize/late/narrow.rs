@@ -18,7 +18,7 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr, displayable};
 
 use super::exec::LateSessionizeExec;
 
@@ -73,6 +73,21 @@ fn repeatable_scan(
     }
     // else partitions take files from one another
     plan.with_preserve_order(true)
+}
+
+/// The rows of a repeatable plan, in words that differ if they may; `None` if rows are read
+/// from memory, which words cannot tell apart.
+pub(super) fn rows_in_words(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let mut words = displayable(plan.as_ref()).indent(true).to_string();
+    let mut plans = vec![plan];
+    while let Some(plan) = plans.pop() {
+        if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
+            let files = source.data_source().downcast_ref::<FileScanConfig>()?;
+            words.push_str(files.object_store_url.as_str());
+        }
+        plans.extend(plan.children());
+    }
+    Some(words)
 }
 
 /// The plan below the projections over `plan`, and what turns expressions over `plan` into
@@ -133,25 +148,57 @@ pub(super) fn project(
     Ok(pushed.unwrap_or_else(|| Arc::new(projection)))
 }
 
+/// The same, or, if only some rows below pass a filter, `columns` of all of them and whether
+/// they do in a column more: `true`. No row is copied for the others' sake.
+pub(super) fn project_unfiltered(
+    plan: &Arc<dyn ExecutionPlan>,
+    columns: Vec<ProjectionExpr>,
+) -> Result<(Arc<dyn ExecutionPlan>, bool)> {
+    let (base, through) = below_projections(plan)?;
+    let columns = columns
+        .into_iter()
+        .map(|column| Ok(ProjectionExpr::new(through(&column.expr)?, column.alias)));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    if let Some(filter) = base.downcast_ref::<FilterExec>() {
+        let mut columns = below_filter(filter, columns)?;
+        let passes = Arc::clone(filter.predicate());
+        columns.push(ProjectionExpr::new(passes, "__passes".to_owned()));
+        return Ok((project(filter.input(), columns)?, true));
+    }
+    if let Some(late) = base.downcast_ref::<LateSessionizeExec>() {
+        let (below, columns) = late.project(columns.clone())?;
+        if !below.is::<LateSessionizeExec>() {
+            return project_unfiltered(&below, columns);
+        }
+    }
+    Ok((project(&base, columns)?, false))
+}
+
+/// `columns` over the input of a filter.
+pub(super) fn below_filter(
+    filter: &FilterExec,
+    columns: Vec<ProjectionExpr>,
+) -> Result<Vec<ProjectionExpr>> {
+    let input = filter.input().schema();
+    let Some(kept) = filter.projection() else {
+        return Ok(columns);
+    };
+    let of_input = |column: &Column| {
+        let index = kept[column.index()];
+        Arc::new(Column::new(input.field(index).name(), index)) as _
+    };
+    let columns = columns.into_iter().map(|column| {
+        let expr = mapped(&column.expr, &of_input)?;
+        Ok(ProjectionExpr::new(expr, column.alias))
+    });
+    columns.collect()
+}
+
 fn project_filter(
     filter: &FilterExec,
     columns: Vec<ProjectionExpr>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let input = filter.input().schema();
-    let columns: Vec<_> = match filter.projection() {
-        None => columns,
-        Some(kept) => {
-            let of_input = |column: &Column| {
-                let index = kept[column.index()];
-                Arc::new(Column::new(input.field(index).name(), index)) as _
-            };
-            let columns = columns.into_iter().map(|column| {
-                let expr = mapped(&column.expr, &of_input)?;
-                Ok(ProjectionExpr::new(expr, column.alias))
-            });
-            columns.collect::<Result<_>>()?
-        }
-    };
+    let columns = below_filter(filter, columns)?;
     let read = columns.iter().map(|column| &column.expr);
     let needed = indexes(read.chain([filter.predicate()]));
     let below = project(filter.input(), named(&needed, filter.input()))?;
@@ -229,7 +276,7 @@ fn mapped(
 }
 
 /// `expression` over the input of a projection.
-fn inlined(
+pub(super) fn inlined(
     expression: &Arc<dyn PhysicalExpr>,
     projection: &[ProjectionExpr],
 ) -> Result<Arc<dyn PhysicalExpr>> {

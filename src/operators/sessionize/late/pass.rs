@@ -13,6 +13,7 @@ use datafusion::physical_plan::metrics::{Count, Time};
 use super::entries::Part;
 use super::facts::{Facts, RowNumbers, Wanted};
 use super::keyed::Keyed;
+use super::narrow::rows_in_words;
 use crate::boundary::SessionState;
 use crate::functions::BoundArguments;
 
@@ -58,6 +59,16 @@ pub(super) struct Found {
 }
 
 impl Window {
+    /// All that decides what the pass finds, in words; `None` if words cannot tell.
+    pub(super) fn description(&self) -> Option<String> {
+        let rows = rows_in_words(&self.all)?;
+        let rules = self.rules.iter();
+        let rules: Vec<_> = rules.map(|r| (&r.bound, r.wanted, &r.read)).collect();
+        let (keys, options) = (self.keyed.keys, &self.options);
+        let numbers = self.row_numbers;
+        Some(format!("{rows}{keys} {options:?} {rules:?} {numbers}"))
+    }
+
     /// Runs the narrow pass; `None` if more is to be held than memory or entries have room
     /// for.
     pub(super) async fn pass(

@@ -1,11 +1,12 @@
 //! Both passes as they run: the narrow one once, the wide one for each partition.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder,
 };
@@ -23,8 +24,43 @@ use crate::operators::spill::{Disk, OnDisk};
 #[derive(Debug)]
 pub(super) struct Pass {
     window: Window,
-    running: Mutex<Option<WeakShared<Running>>>,
+    /// Set if several windows share it.
+    shared: AtomicBool,
+    started: Mutex<Started>,
     metrics: ExecutionPlanMetricsSet,
+}
+
+#[derive(Debug, Default)]
+struct Started {
+    running: Option<WeakShared<Running>>,
+    /// What a shared pass found stays for the windows that run later in the same query.
+    kept: Option<(Weak<TaskContext>, Shared<Running>)>,
+}
+
+/// The narrow passes of one plan: windows alike over the same rows share theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Passes(Vec<(String, Arc<Pass>)>);
+
+impl Passes {
+    /// The pass of a window: that of one alike, or a new one.
+    pub(super) fn of(
+        &mut self,
+        window: Window,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Arc<Pass> {
+        let what = window.description();
+        let known = self
+            .0
+            .iter()
+            .find(|(known, _)| Some(known) == what.as_ref());
+        if let Some((_, pass)) = known {
+            pass.shared.store(true, Ordering::Relaxed);
+            return Arc::clone(pass);
+        }
+        let pass = Arc::new(Pass::new(window, metrics.clone()));
+        self.0.extend(what.map(|what| (what, Arc::clone(&pass))));
+        pass
+    }
 }
 
 pub(super) type Running =
@@ -39,43 +75,60 @@ pub(super) enum Known {
 }
 
 impl Pass {
-    pub(super) fn new(window: Window, metrics: ExecutionPlanMetricsSet) -> Self {
+    fn new(window: Window, metrics: ExecutionPlanMetricsSet) -> Self {
         Self {
             window,
-            running: Mutex::new(None),
+            shared: AtomicBool::new(false),
+            started: Mutex::default(),
             metrics,
         }
     }
 
     /// The narrow pass, which is running for all who ask or starts now.
-    pub(super) fn run(self: &Arc<Self>, disk: &Disk) -> Shared<Running> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.as_ref().and_then(WeakShared::upgrade) {
+    pub(super) fn run(&self, disk: &Disk) -> Shared<Running> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let context = Arc::downgrade(&disk.context());
+        if let Some((of, kept)) = &started.kept
+            && of.ptr_eq(&context)
+        {
+            return kept.clone();
+        }
+        if let Some(running) = started.running.as_ref().and_then(WeakShared::upgrade) {
             return running;
         }
-        let (pass, disk) = (Arc::clone(self), disk.clone());
-        let new = async move { pass.known(&disk).await.map_err(Arc::new) };
+        // not the pass itself, which holds what it finds
+        let (window, metrics, disk) =
+            (self.window.clone(), self.metrics.clone(), disk.clone());
+        let new = async move { known(&window, &metrics, &disk).await.map_err(Arc::new) };
         let new = new.boxed().shared();
-        *running = new.downgrade();
+        started.running = new.downgrade();
+        started.kept = None;
+        if self.shared.load(Ordering::Relaxed) {
+            started.kept = Some((context, new.clone()));
+        }
         new
     }
+}
 
-    async fn known(&self, disk: &Disk) -> Result<Known> {
-        let count = |name| MetricBuilder::new(&self.metrics).global_counter(name);
-        let time = |name| MetricBuilder::new(&self.metrics).subset_time(name, 0);
-        let metrics = PassMetrics {
-            keys: count("keys"),
-            sessions: count("sessions"),
-            tied_rows: count("tied_rows"),
-            read: time("narrow_read_time"),
-            sort: time("sort_and_rule_time"),
-        };
-        if let Some(found) = self.window.pass(&disk.context(), &metrics).await? {
-            return Ok(Known::InMemory(found));
-        }
-        let files = self.window.pass_on_disk(disk, &metrics).await?;
-        Ok(Known::OnDisk(files.into()))
+async fn known(
+    window: &Window,
+    metrics: &ExecutionPlanMetricsSet,
+    disk: &Disk,
+) -> Result<Known> {
+    let count = |name| MetricBuilder::new(metrics).global_counter(name);
+    let time = |name| MetricBuilder::new(metrics).subset_time(name, 0);
+    let metrics = PassMetrics {
+        keys: count("keys"),
+        sessions: count("sessions"),
+        tied_rows: count("tied_rows"),
+        read: time("narrow_read_time"),
+        sort: time("sort_and_rule_time"),
+    };
+    if let Some(found) = window.pass(&disk.context(), &metrics).await? {
+        return Ok(Known::InMemory(found));
     }
+    let files = window.pass_on_disk(disk, &metrics).await?;
+    Ok(Known::OnDisk(files.into()))
 }
 
 /// The wide pass over one partition.

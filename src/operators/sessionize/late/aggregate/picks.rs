@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::take_arrays;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::groups::{Groups, indexes};
 use super::plan::AggregatePlan;
+use crate::operators::sessionize::late::keyed::holds;
 use crate::operators::sessionize::late::other_rows;
 
 /// Batches that wait for each reader.
@@ -51,26 +51,23 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads `picked` in all partitions at once.
+    /// Reads all partitions at once.
     pub(super) fn start(
         plan: &Arc<AggregatePlan>,
-        picked: &Arc<dyn ExecutionPlan>,
+        partitions: Vec<SendableRecordBatchStream>,
         groups: &Arc<Groups>,
-        context: &Arc<TaskContext>,
-    ) -> Result<Self> {
-        let partitions = groups.partitions.len();
-        let (sender, picks) = mpsc::channel(WAITING * partitions.max(1));
+    ) -> Self {
+        let (sender, picks) = mpsc::channel(WAITING * partitions.len().max(1));
         let mut tasks = JoinSet::new();
-        for partition in 0..partitions {
+        for (partition, batches) in partitions.into_iter().enumerate() {
             let reader = Reader {
                 plan: Arc::clone(plan),
                 groups: Arc::clone(groups),
                 sender: sender.clone(),
             };
-            let batches = picked.execute(partition, Arc::clone(context))?;
             tasks.spawn(reader.read(partition, batches));
         }
-        Ok(Self { picks, tasks })
+        Self { picks, tasks }
     }
 
     /// The next rows, of any partition; `None` after the last.
@@ -97,6 +94,7 @@ impl Reader {
         partition: usize,
         mut batches: SendableRecordBatchStream,
     ) -> Result<()> {
+        let unfiltered = self.plan.picked.as_ref().is_some_and(|p| p.unfiltered);
         let own = self.groups.partitions[partition].clone();
         let rows = self.groups.rows.iter();
         // the next row to pick of each slot
@@ -105,8 +103,13 @@ impl Reader {
             .collect();
         let mut next = own.start;
         while let Some(batch) = batches.next().await.transpose()? {
+            let passing = match unfiltered {
+                true => passing(&batch),
+                false => None,
+            };
+            let passed = passing.as_ref().map_or(batch.num_rows(), Vec::len);
             let first = next;
-            next = match u32::try_from(batch.num_rows()) {
+            next = match u32::try_from(passed) {
                 Ok(rows) if rows <= own.end - first => first + rows,
                 _ => return Err(other_rows()),
             };
@@ -117,8 +120,11 @@ impl Reader {
                     continue;
                 }
                 *ahead += rows.len();
-                let places: Vec<u32> =
-                    rows.iter().map(|row| row.address - first).collect();
+                let places = rows.iter().map(|row| row.address - first);
+                let places: Vec<u32> = match &passing {
+                    Some(passing) => places.map(|row| passing[row as usize]).collect(),
+                    None => places.collect(),
+                };
                 let wanted = self.plan.slots[slot].columns.iter();
                 let wanted: Vec<_> = wanted
                     .map(|column| Arc::clone(batch.column(*column)))
@@ -139,4 +145,11 @@ impl Reader {
             false => Err(other_rows()),
         }
     }
+}
+
+/// The rows that pass a filter, by the last column; `None` if all do.
+fn passing(batch: &RecordBatch) -> Option<Vec<u32>> {
+    let passes = holds(batch.columns().last()?.as_boolean_opt()?);
+    let all = passes.count_set_bits() == passes.len();
+    (!all).then(|| passes.set_indices_u32().collect())
 }

@@ -10,8 +10,8 @@ use super::spec::{By, Other, Output, Spec, Value};
 use crate::functions::{BoundArguments, Kind};
 use crate::operators::sessionize::late::emit::Function;
 use crate::operators::sessionize::late::exec::LateSessionizeExec;
-use crate::operators::sessionize::late::keyed::{Keyed, columns_of};
-use crate::operators::sessionize::late::narrow::below_projections;
+use crate::operators::sessionize::late::keyed::{Keyed, columns_of, numbered};
+use crate::operators::sessionize::late::narrow::{below_projections, project_unfiltered};
 use crate::operators::sessionize::late::window::only_time;
 
 /// Everything that is read of the input, and what is made of it.
@@ -21,13 +21,21 @@ pub(super) struct AggregatePlan {
     /// Cuts the rows of a key into sessions, each of which is a group.
     pub(super) sessions: Option<Arc<BoundArguments>>,
     pub(super) slots: Vec<Slot>,
-    /// The columns of all slots; none if no row is picked.
-    pub(super) picked: Option<Arc<dyn ExecutionPlan>>,
+    /// None if no row is picked.
+    pub(super) picked: Option<Picked>,
     pub(super) others: Vec<Other>,
     /// Their arguments, each with its condition after it.
     pub(super) arguments: Option<Arc<dyn ExecutionPlan>>,
     pub(super) wanted: Wanted,
     pub(super) columns: Vec<(FieldRef, Made)>,
+}
+
+/// The columns of all slots.
+#[derive(Debug, Clone)]
+pub(super) struct Picked {
+    pub(super) columns: Arc<dyn ExecutionPlan>,
+    /// Rows that a filter drops are among them: a last column says which ones pass it.
+    pub(super) unfiltered: bool,
 }
 
 /// A row of every group.
@@ -278,7 +286,14 @@ impl Build<'_> {
         };
         let picked = match self.picked.is_empty() {
             true => None,
-            false => Some(columns_of(self.base, self.picked.iter())?),
+            false => {
+                let columns = numbered(self.picked.iter());
+                let (columns, unfiltered) = project_unfiltered(self.base, columns)?;
+                Some(Picked {
+                    columns,
+                    unfiltered,
+                })
+            }
         };
         let read = self.others.iter();
         let read = read.flat_map(|other| other.arguments.iter().chain(&other.condition));

@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
@@ -52,24 +53,33 @@ impl Run {
     /// The rows; fails where there is no memory for the groups.
     pub(super) async fn rows(self) -> Result<SendableRecordBatchStream> {
         let context = self.disk.context();
+        // here, so that what they share with the narrow pass lives on
+        let picked = self.plan.picked.as_ref().map(|picked| &picked.columns);
+        let wide = picked.or(self.plan.arguments.as_ref());
+        let partitions = wide.map_or(0, |p| p.output_partitioning().partition_count());
+        let wide = wide.into_iter().flat_map(|plan| {
+            let context = &context;
+            (0..partitions).map(move |place| plan.execute(place, Arc::clone(context)))
+        });
+        let wide = wide.collect::<Result<Vec<_>>>()?;
         let groups = self.plan.groups(&context, &self.narrow).await?;
         let Some(groups) = groups.map(Arc::new) else {
             return resources_err!("more rows than LateAggregateExec has addresses for");
         };
         let others = others(&self.plan, &groups, &context).await?;
         let slots = self.plan.slots.iter();
-        let schemas = slots.zip(self.plan.picked.iter().cycle());
-        let schemas = schemas
+        let schemas = slots
+            .zip(picked.iter().cycle())
             .map(|(slot, picked)| Ok(Arc::new(picked.schema().project(&slot.columns)?)));
         let schemas = schemas.collect::<Result<Vec<_>>>()?;
-        let (next, reading) = match &self.plan.picked {
+        let (next, reading) = match picked {
             None => (Next::Counted(0), None),
-            Some(picked) => {
+            Some(_) => {
                 let consumer = MemoryConsumer::new("LateAggregateExec");
                 let consumer = consumer.with_can_spill(true);
                 let reservation = consumer.register(context.memory_pool());
                 let waiting = Assembler::try_new(&groups, &schemas, reservation)?;
-                let reading = Reading::start(&self.plan, picked, &groups, &context)?;
+                let reading = Reading::start(&self.plan, wide, &groups);
                 (Next::Waiting(waiting), Some(reading))
             }
         };

@@ -1,0 +1,149 @@
+//! Plans that keep columns of files as they are, and add others.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileSource, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+
+use super::exec::LateSessionizeExec;
+use super::narrow::{below_filter, below_projections, inlined, project};
+
+/// What a plan gives, as columns of Parquet files and columns that it makes.
+#[derive(Debug)]
+pub(crate) struct KeptColumns {
+    /// Where each column of the plan comes from.
+    pub(crate) columns: Vec<Source>,
+    /// The columns that it makes, in the order of the files, one group of files a partition.
+    pub(crate) made: Arc<dyn ExecutionPlan>,
+    /// Which rows of the files it keeps, in a column of truth values; `None` if all.
+    pub(crate) keeps: Option<Arc<dyn ExecutionPlan>>,
+    pub(crate) files: Vec<FileGroup>,
+    pub(crate) store: ObjectStoreUrl,
+}
+
+/// Where a column comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A column of the files, by name.
+    File(String),
+    /// A place among the columns made.
+    Made(usize),
+}
+
+impl KeptColumns {
+    /// `None` if `plan` is not one of [`LateSessionizeExec`] over nothing but Parquet files, or
+    /// keeps none of their columns.
+    pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let Some(scan) = whole_scan(plan)? else {
+            return Ok(None);
+        };
+        let mut made = Vec::new();
+        let mut columns = Vec::new();
+        for (index, field) in plan.schema().fields().iter().enumerate() {
+            let column: Arc<dyn PhysicalExpr> =
+                Arc::new(Column::new(field.name(), index));
+            columns.push(match file_column(plan, &column)? {
+                Some(name) => Source::File(name),
+                None => {
+                    made.push(ProjectionExpr::new(column, format!("__{index}")));
+                    Source::Made(made.len() - 1)
+                }
+            });
+        }
+        if made.is_empty() || made.len() == columns.len() {
+            return Ok(None);
+        }
+        let mut filters = Vec::new();
+        plan.apply(|node| {
+            filters.extend(node.downcast_ref::<FilterExec>().cloned());
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let keeps = match &filters[..] {
+            [] => None,
+            [filter] => {
+                let passes = Arc::clone(filter.predicate());
+                let passes = ProjectionExpr::new(passes, "__keeps".to_owned());
+                Some(project(filter.input(), vec![passes])?)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            columns,
+            made: project(plan, made)?,
+            keeps,
+            files: scan.file_groups.clone(),
+            store: scan.object_store_url.clone(),
+        }))
+    }
+}
+
+/// The scan below, if all its rows come, and in the same order in every run.
+fn whole_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
+    let (mut late, mut scan) = (false, None);
+    plan.apply(|node| {
+        late |= node.is::<LateSessionizeExec>();
+        if node.children().len() > 1 {
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        if let Some(source) = node.downcast_ref::<DataSourceExec>() {
+            let files = source.data_source().downcast_ref::<FileScanConfig>();
+            scan = files.filter(|files| reads_all(files)).cloned();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(scan.filter(|_| late))
+}
+
+fn reads_all(files: &FileScanConfig) -> bool {
+    let parquet = files.file_source().downcast_ref::<ParquetSource>();
+    let extended = files.file_groups.iter().flat_map(FileGroup::files);
+    parquet.is_some_and(|parquet| FileSource::filter(parquet).is_none())
+        && files.limit.is_none()
+        && extended.into_iter().all(|file| file.extensions.is_empty())
+}
+
+/// The column of the files that `expression` is; `None` if it is made.
+fn file_column(
+    plan: &Arc<dyn ExecutionPlan>,
+    expression: &Arc<dyn PhysicalExpr>,
+) -> Result<Option<String>> {
+    let (base, through) = below_projections(plan)?;
+    let expression = through(expression)?;
+    if let Some(filter) = base.downcast_ref::<FilterExec>() {
+        let column = ProjectionExpr::new(expression, String::new());
+        let columns = below_filter(filter, vec![column])?;
+        return match columns.first() {
+            Some(column) => file_column(filter.input(), &column.expr),
+            None => Ok(None),
+        };
+    }
+    if let Some(late) = base.downcast_ref::<LateSessionizeExec>() {
+        return match (late.output(&expression), late.children()[..].first()) {
+            (None, Some(input)) => file_column(input, &expression),
+            _ => Ok(None),
+        };
+    }
+    let Some(source) = base.downcast_ref::<DataSourceExec>() else {
+        return Ok(None);
+    };
+    let Some(files) = source.data_source().downcast_ref::<FileScanConfig>() else {
+        return Ok(None);
+    };
+    let expression = match files.file_source().projection() {
+        Some(projection) => inlined(&expression, projection.as_ref())?,
+        None => expression,
+    };
+    let column = expression.downcast_ref::<Column>();
+    let schema = files.file_schema();
+    let field = column.and_then(|column| schema.fields().get(column.index()));
+    Ok(field.map(|field| field.name().clone()))
+}

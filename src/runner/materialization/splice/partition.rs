@@ -1,0 +1,151 @@
+//! One partition of the files, row group after row group.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{concat, prep_null_mask_filter};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use super::columns::Encoders;
+use super::{Group, Splice, other_rows, parquet_error};
+use crate::operators::Source;
+use crate::runner::error::Result;
+use crate::runner::materialization::table::Written;
+use crate::runner::materialization::{execution_error, store_error};
+use crate::table::{Chunk, RowGroupWriter, Uncommitted};
+
+/// Batches, taken some rows at a time.
+pub(super) struct Rows {
+    batches: SendableRecordBatchStream,
+    ahead: Option<RecordBatch>,
+}
+
+impl Rows {
+    pub(super) fn new(batches: SendableRecordBatchStream) -> Self {
+        Self {
+            batches,
+            ahead: None,
+        }
+    }
+
+    /// The next rows, at most so many; `None` after the last.
+    async fn next(&mut self, most: usize) -> Result<Option<RecordBatch>> {
+        let batch = match self.ahead.take() {
+            Some(batch) => Some(batch),
+            None => self
+                .batches
+                .next()
+                .await
+                .transpose()
+                .map_err(execution_error)?,
+        };
+        let Some(batch) = batch else { return Ok(None) };
+        let taken = most.min(batch.num_rows());
+        if taken < batch.num_rows() {
+            self.ahead = Some(batch.slice(taken, batch.num_rows() - taken));
+        }
+        Ok(Some(batch.slice(0, taken)))
+    }
+
+    /// Whether there are no more rows.
+    async fn is_done(&mut self) -> Result<bool> {
+        while let Some(batch) = self.next(1).await? {
+            if batch.num_rows() > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// One partition as it is written.
+pub(super) struct Partition {
+    pub(super) splice: Arc<Splice>,
+    pub(super) made: Rows,
+    pub(super) keeps: Option<Rows>,
+    pub(super) writer: RowGroupWriter,
+    pub(super) progress: Written,
+}
+
+impl Partition {
+    pub(super) async fn write(mut self, groups: Vec<Group>) -> Result<Uncommitted> {
+        for group in groups {
+            self.group(&group).await?;
+        }
+        if !self.made.is_done().await? {
+            return Err(other_rows());
+        }
+        self.writer.finish_all().await.map_err(store_error)
+    }
+
+    async fn group(&mut self, group: &Group) -> Result<()> {
+        let encoders = self.writer.encoders().map_err(store_error)?;
+        let mut encoders: Encoders = encoders.into_iter().map(Some).collect();
+        let keeps = self.keeps(group.rows).await?;
+        let kept = keeps.true_count();
+        self.encode_made(kept, &mut encoders).await?;
+        if kept == 0 {
+            return Ok(());
+        }
+        if kept < group.rows {
+            self.splice
+                .encode_kept(group, &keeps, &mut encoders)
+                .await?;
+        }
+        let mut chunks = Vec::with_capacity(encoders.len());
+        for (index, source) in self.splice.kept.columns.iter().enumerate() {
+            chunks.push(match source {
+                Source::File(name) if kept == group.rows => {
+                    Chunk::Copied(self.splice.copied(group, name, index).await?)
+                }
+                _ => {
+                    let encoder = encoders[index].take().ok_or_else(other_rows)?;
+                    Chunk::Encoded(encoder.close().map_err(parquet_error)?)
+                }
+            });
+        }
+        self.writer.write(chunks).await.map_err(store_error)?;
+        self.progress.add(kept);
+        Ok(())
+    }
+
+    /// Which of the next rows are kept.
+    async fn keeps(&mut self, rows: usize) -> Result<BooleanArray> {
+        let Some(keeps) = &mut self.keeps else {
+            return Ok(BooleanArray::from(vec![true; rows]));
+        };
+        let (mut left, mut pieces) = (rows, Vec::new());
+        while left > 0 {
+            let batch = keeps.next(left).await?.ok_or_else(other_rows)?;
+            left -= batch.num_rows();
+            let keeps = batch.column(0).as_boolean();
+            pieces.push(match keeps.nulls() {
+                Some(_) => prep_null_mask_filter(keeps),
+                None => keeps.clone(),
+            });
+        }
+        let pieces: Vec<&dyn Array> = pieces.iter().map(|p| p as &dyn Array).collect();
+        if pieces.is_empty() {
+            return Ok(BooleanArray::from(Vec::<bool>::new()));
+        }
+        let keeps = concat(&pieces).map_err(|e| execution_error(e.into()))?;
+        Ok(keeps.as_boolean().clone())
+    }
+
+    /// Encodes the new columns of the next rows.
+    async fn encode_made(&mut self, rows: usize, encoders: &mut Encoders) -> Result<()> {
+        let mut left = rows;
+        while left > 0 {
+            let batch = self.made.next(left).await?.ok_or_else(other_rows)?;
+            left -= batch.num_rows();
+            for (index, source) in self.splice.kept.columns.iter().enumerate() {
+                if let Source::Made(place) = source {
+                    let values = batch.column(*place);
+                    self.splice.encode(index, values, None, encoders)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
