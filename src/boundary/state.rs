@@ -158,6 +158,11 @@ impl SessionState {
         self.start
     }
 
+    /// The time of the last event so far.
+    pub(crate) fn time(&self) -> i64 {
+        self.previous.map_or(self.start, |previous| previous.time)
+    }
+
     pub(super) fn previous(&self) -> Option<Previous> {
         self.previous
     }

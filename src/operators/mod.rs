@@ -8,5 +8,5 @@ pub(crate) use connected_components::ConnectedComponentsExec;
 #[cfg(feature = "runner")]
 pub(crate) use sessionize::{KeptColumns, Source};
 pub(crate) use sessionize::{
-    LateAggregateExec, LateSessionizeExec, Passes, SessionizeExec,
+    LateAggregateExec, LateSessionizeExec, Passes, SessionizeExec, Windows,
 };

@@ -13,11 +13,10 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::{Partitioning, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::{LateAggregateExec, LateSessionizeExec, Passes};
+use crate::operators::{LateAggregateExec, LateSessionizeExec, Passes, Windows};
 
 /// Puts the operators in.
 #[derive(Debug, Default)]
@@ -34,8 +33,8 @@ impl PhysicalOptimizerRule for UseLateOperators {
             return Ok(plan);
         }
         plan.transform_up(|node| {
-            let late = if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
-                late_window(window, &options)?
+            let late = if let Some(windows) = Windows::of(&node) {
+                late_window(windows, &options)?
             } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
                 let late = LateAggregateExec::in_place_of(aggregate)?;
                 late.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
@@ -57,7 +56,7 @@ impl PhysicalOptimizerRule for UseLateOperators {
 }
 
 fn late_window(
-    window: &BoundedWindowAggExec,
+    window: Windows<'_>,
     options: &SessionizeOptions,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if is_sorted(window)? {
@@ -70,11 +69,11 @@ fn late_window(
 
 /// Whether the rows come by key and time as they are: then nothing is cheaper than to go
 /// through them.
-fn is_sorted(window: &BoundedWindowAggExec) -> Result<bool> {
-    let input = window.input();
+fn is_sorted(window: Windows<'_>) -> Result<bool> {
+    let input = window.input;
     let distributed = match input.output_partitioning() {
         Partitioning::Hash(keys, _) => window
-            .window_expr()
+            .expressions
             .first()
             .is_some_and(|first| keys.iter().all(|k| first.partition_by().contains(k))),
         other => other.partition_count() == 1,
@@ -82,7 +81,7 @@ fn is_sorted(window: &BoundedWindowAggExec) -> Result<bool> {
     if !distributed {
         return Ok(false);
     }
-    let Some(first) = window.window_expr().first() else {
+    let Some(first) = window.expressions.first() else {
         return Ok(false);
     };
     let keys = first.partition_by().iter();

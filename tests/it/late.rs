@@ -26,7 +26,8 @@ const ALL: &str = "
         session_number(t) over w, session_id(visitor, t) over w,
         session_event_number(t) over w, is_session_start(t) over w,
         session_start_reason(t) over w, session_start(t) over w,
-        session_number(t, interval '1 minute') over w, row_number() over w
+        session_number(t, interval '1 minute') over w, row_number() over w,
+        session_end(t) over w, session_end(t, interval '2 minutes') over w, lag(t) over w
     from events
     window w as (partition by visitor order by t, number, payload, id)";
 
@@ -44,7 +45,8 @@ const NESTED: &str = "
 const RULES: &str = "
     select id, session_number(t, split_on => payload, start_when => number = 4) over w,
         session_id(visitor, t, end_after => number = 0) over w, row_number() over w,
-        session_start(t, gap => arrow_cast(number, 'Duration(Second)'), split_on => number) over w
+        session_start(t, gap => arrow_cast(number, 'Duration(Second)'), split_on => number) over w,
+        session_end(t, split_on => payload, start_when => number = 4) over w, lag(t) over w
     from events
     where number > 0
     window w as (partition by visitor order by t, id)";

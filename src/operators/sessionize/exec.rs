@@ -9,6 +9,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
+use datafusion::functions_window::lead_lag::WindowShift;
 use datafusion::functions_window::row_number::RowNumber;
 use datafusion::physical_expr::OrderingRequirements;
 use datafusion::physical_expr::window::StandardWindowExpr;
@@ -53,6 +54,14 @@ impl SessionizeExec {
         let input = standard.input().schema();
         let calls = standard.window_expr().iter().map(|e| call(e, &input));
         let calls: Option<Vec<_>> = calls.collect::<Result<_>>()?;
+        // what is known only later, or of another row, takes more than one pass over rows
+        let calls = calls.filter(|calls| {
+            calls.iter().all(|call| match call {
+                Call::Session(call) => call.kind.is_causal(),
+                Call::RowNumber => true,
+                Call::Lag(_) => false,
+            })
+        });
         Ok(calls.map(|calls| Self {
             standard: Arc::new(standard.clone()),
             calls,
@@ -106,10 +115,16 @@ pub(super) fn call(
     if function.fun().inner().downcast_ref::<RowNumber>().is_some() {
         return Ok(Some(Call::RowNumber));
     }
-    let session = SessionCall::of(function, input)?;
-    Ok(session
-        .filter(|call| call.kind.is_causal())
-        .map(Call::Session))
+    if function.fun().inner().is::<WindowShift>() {
+        let [of] = function.args() else {
+            return Ok(None);
+        };
+        // the plan has no other word of IGNORE NULLS
+        let passes_nulls = format!("{function:?}").contains("ignore_nulls: true");
+        let lags = function.fun().name() == "lag" && !passes_nulls;
+        return Ok(lags.then(|| Call::Lag(Arc::clone(of))));
+    }
+    Ok(SessionCall::of(function, input)?.map(Call::Session))
 }
 
 impl DisplayAs for SessionizeExec {

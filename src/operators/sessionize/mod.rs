@@ -22,5 +22,5 @@ mod run;
 
 pub(crate) use exec::SessionizeExec;
 pub(crate) use late::{
-    KeptColumns, LateAggregateExec, LateSessionizeExec, Passes, Source,
+    KeptColumns, LateAggregateExec, LateSessionizeExec, Passes, Source, Windows,
 };

@@ -16,6 +16,8 @@ pub(crate) enum Call {
     Session(SessionCall),
     /// `row_number()`.
     RowNumber,
+    /// `lag(…)` of an expression, by one row.
+    Lag(Arc<dyn PhysicalExpr>),
 }
 
 /// All functions over the rows of one partition, batch after batch.

@@ -4,10 +4,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::{SortOptions, concat_batches, take_record_batch};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type,
+};
 use datafusion::common::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -20,6 +23,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::emit::BatchFacts;
 use super::facts::{FactArrays, FactBuilder};
+use super::order::ticks;
 use super::other_rows;
 use super::pass::{PassMetrics, Rule, Window};
 use crate::boundary::{ColumnIndexes, EventColumns, SessionState};
@@ -36,7 +40,7 @@ impl Window {
         &self,
         disk: &Disk,
         metrics: &PassMetrics,
-    ) -> Result<Vec<OnDisk>> {
+    ) -> Result<FoundOnDisk> {
         let mut rows = self.sorted_rows(disk)?;
         let schema = self.facts_schema();
         let partitions = self.all.output_partitioning().partition_count();
@@ -49,16 +53,27 @@ impl Window {
         let mut follower = Follower {
             keys: Keys::new(keys.collect()),
             states: self.rules.iter().map(|_| SessionState::default()).collect(),
+            ends: self.rules.iter().map(|_| Vec::new()).collect(),
             row_number: 0,
+            time: None,
         };
+        let consumer = MemoryConsumer::new("LateSessionizeExec");
+        let reservation = consumer.register(disk.context().memory_pool());
         while let Some(batch) = rows.next().await.transpose()? {
             if batch.num_rows() > 0 {
                 let facts = follower.batch(self, &batch, metrics)?;
                 let facts = RecordBatch::try_new(Arc::clone(&schema), facts)?;
                 deal(&facts, &mut files)?;
+                let ends = follower.ends.iter().map(Vec::capacity).sum::<usize>();
+                reservation.try_resize(ends * size_of::<i64>())?;
             }
         }
-        files.into_iter().map(DiskWriter::finish).collect()
+        let files = files.into_iter().map(DiskWriter::finish);
+        Ok(FoundOnDisk {
+            files: files.collect::<Result<_>>()?,
+            ends: follower.ends,
+            _reservation: reservation,
+        })
     }
 
     /// All rows by key and order: their columns and, last, their addresses.
@@ -101,21 +116,42 @@ impl Window {
         if self.row_numbers {
             fields.push(Field::new("row_number", DataType::UInt64, false));
         }
+        if self.lags {
+            fields.push(Field::new("lag", DataType::Int64, true));
+        }
         Arc::new(Schema::new(fields))
     }
 
     /// The facts in a batch that [`pass_on_disk`](Self::pass_on_disk) wrote.
-    fn facts_of(&self, batch: &RecordBatch) -> BatchFacts {
+    fn facts_of(&self, batch: &RecordBatch, ends: &[Vec<i64>]) -> BatchFacts {
         let mut columns = batch.columns().iter().skip(1);
-        let rules = self.rules.iter();
-        let rules = rules.map(|rule| FactArrays::of_columns(rule.wanted, &mut columns));
+        let rules = self.rules.iter().zip(ends).map(|(rule, ends)| {
+            let mut facts = FactArrays::of_columns(rule.wanted, &mut columns);
+            let end = |session: i64| ends.get(session as usize).copied().unwrap_or(0);
+            facts.ends = facts.ends.map(|sessions| sessions.unary(end));
+            facts
+        });
+        let rules = rules.collect();
+        let mut next = |wanted: bool| if wanted { columns.next() } else { None };
+        let row_numbers = next(self.row_numbers);
+        let lags = next(self.lags);
         BatchFacts {
-            rules: rules.collect(),
-            row_numbers: columns
-                .next()
-                .map(|column| column.as_primitive::<UInt64Type>().clone()),
+            rules,
+            row_numbers: row_numbers.map(|c| c.as_primitive::<UInt64Type>().clone()),
+            lags: lags.map(|c| c.as_primitive::<Int64Type>().clone()),
         }
     }
+}
+
+/// What [`pass_on_disk`](Window::pass_on_disk) found.
+#[derive(Debug)]
+pub(super) struct FoundOnDisk {
+    /// A file a partition.
+    pub(super) files: Vec<OnDisk>,
+    /// The ends of all sessions by each rule that is asked for them: the files have their
+    /// places here.
+    ends: Vec<Vec<i64>>,
+    _reservation: MemoryReservation,
 }
 
 /// One partition of the narrow rows, each with its address.
@@ -159,7 +195,10 @@ struct Follower {
     keys: Keys,
     /// One a rule.
     states: Vec<SessionState>,
+    ends: Vec<Vec<i64>>,
     row_number: u64,
+    /// That of the row before, of any key.
+    time: Option<i64>,
 }
 
 impl Follower {
@@ -174,14 +213,19 @@ impl Follower {
         metrics.keys.add(starts.len());
         let addresses = batch.column(batch.num_columns() - 1);
         let mut columns = vec![Arc::clone(addresses)];
-        for (rule, state) in window.rules.iter().zip(&mut self.states) {
-            let (facts, sessions) = facts_of(rule, window, batch, &starts, state)?;
+        let states = self.states.iter_mut().zip(&mut self.ends);
+        for (rule, (state, ends)) in window.rules.iter().zip(states) {
+            let (facts, sessions) = facts_of(rule, window, batch, &starts, state, ends)?;
             metrics.sessions.add(sessions);
             columns.extend(facts.columns());
         }
         if window.row_numbers {
             let numbers = row_numbers(batch.num_rows(), &starts, &mut self.row_number);
             columns.push(numbers);
+        }
+        if window.lags {
+            let times = ticks(batch.column(window.keyed.keys))?;
+            columns.push(lags(&times, &starts, &mut self.time));
         }
         Ok(columns)
     }
@@ -195,6 +239,7 @@ fn facts_of(
     batch: &RecordBatch,
     starts: &[usize],
     state: &mut SessionState,
+    ends: &mut Vec<i64>,
 ) -> Result<(FactArrays, usize)> {
     let bound = &rule.bound;
     let rows = batch.num_rows();
@@ -216,11 +261,32 @@ fn facts_of(
             starts,
             state,
             |_, followed| match followed {
-                Some((state, reason)) => facts.push(state, reason),
+                Some((state, reason)) => {
+                    if rule.wanted.ends() {
+                        match ends.last_mut().filter(|_| reason.is_none()) {
+                            Some(end) => *end = state.time(),
+                            None => ends.push(state.time()),
+                        }
+                    }
+                    facts.push(state, reason, ends.len() as i64 - 1);
+                }
                 None => facts.push_nothing(),
             },
         )?;
     Ok((facts.finish(), sessions))
+}
+
+/// The time of the row before in the key; `time` is that of the row before the batch.
+fn lags(times: &Int64Array, starts: &[usize], time: &mut Option<i64>) -> ArrayRef {
+    let mut starts = starts.iter().copied().peekable();
+    let lags = times.iter().enumerate().map(|(row, now)| {
+        let before = std::mem::replace(time, now);
+        match starts.next_if_eq(&row) {
+            Some(_) => None,
+            None => before,
+        }
+    });
+    Arc::new(lags.collect::<Int64Array>())
 }
 
 /// Gives every row to the file of its partition.
@@ -241,17 +307,25 @@ fn deal(batch: &RecordBatch, files: &mut [DiskWriter]) -> Result<()> {
 /// The facts about the rows of one partition, in their order.
 pub(super) struct FactsOnDisk {
     window: Window,
+    found: Arc<FoundOnDisk>,
     rows: SendableRecordBatchStream,
     ahead: Option<RecordBatch>,
 }
 
 impl FactsOnDisk {
-    /// The facts that [`pass_on_disk`](Window::pass_on_disk) left in a file.
-    pub(super) fn try_new(window: &Window, disk: &Disk, file: &OnDisk) -> Result<Self> {
+    /// The facts that [`pass_on_disk`](Window::pass_on_disk) left about a partition.
+    pub(super) fn try_new(
+        window: &Window,
+        disk: &Disk,
+        found: &Arc<FoundOnDisk>,
+        partition: usize,
+    ) -> Result<Self> {
+        let file = &found.files[partition];
         let schema = Arc::clone(file.schema());
         let as_it_is = Arc::new(|batch: &RecordBatch| Ok(batch.clone()));
         Ok(Self {
             window: window.clone(),
+            found: Arc::clone(found),
             rows: sorted(disk, file.clone(), schema, as_it_is, 1)?,
             ahead: None,
         })
@@ -276,7 +350,7 @@ impl FactsOnDisk {
             missing -= taken;
         }
         let batch = concat_batches(&self.rows.schema(), &pieces)?;
-        Ok(self.window.facts_of(&batch))
+        Ok(self.window.facts_of(&batch, &self.found.ends))
     }
 
     /// Whether the partition has no more rows.

@@ -28,6 +28,8 @@ pub(super) struct Output {
 #[derive(Debug, Clone)]
 pub(super) enum Function {
     RowNumber,
+    /// Of the time, which has that type.
+    Lag(DataType),
     Session {
         kind: Kind,
         /// Its place among the rules.
@@ -42,7 +44,7 @@ impl Output {
     /// What it reads of the rows.
     pub(super) fn read(&self) -> &[Arc<dyn PhysicalExpr>] {
         match &self.function {
-            Function::RowNumber => &[],
+            Function::RowNumber | Function::Lag(_) => &[],
             Function::Session { read, .. } => read,
         }
     }
@@ -64,6 +66,7 @@ impl Output {
 pub(super) struct BatchFacts {
     pub(super) rules: Vec<FactArrays>,
     pub(super) row_numbers: Option<UInt64Array>,
+    pub(super) lags: Option<Int64Array>,
 }
 
 /// Adds the functions to batches.
@@ -94,6 +97,9 @@ impl Emit {
             columns.push(match &output.function {
                 Function::RowNumber => {
                     Arc::new(wanted(facts.row_numbers.as_ref())?.clone())
+                }
+                Function::Lag(time_type) => {
+                    as_timestamps(wanted(facts.lags.as_ref())?, time_type)?
                 }
                 Function::Session {
                     kind,
@@ -143,7 +149,7 @@ fn session(
         Kind::SessionId => {
             ids.column(wanted(read.get(1))?, wanted(facts.numbers.as_ref())?)?
         }
-        Kind::SessionEnd => return internal_err!("no operator gives session_end"),
+        Kind::SessionEnd => as_timestamps(wanted(facts.ends.as_ref())?, time_type)?,
     };
     match wanted(read.first())? {
         times if times.null_count() > 0 => Ok(nullif(&values, &is_null(times)?)?),

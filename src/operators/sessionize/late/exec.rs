@@ -17,7 +17,6 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PhysicalExpr, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
@@ -27,7 +26,7 @@ use futures::{TryStreamExt, stream};
 use super::emit::{Emit, Output};
 use super::narrow::{indexes, moved_columns, named, project, repeatable};
 use super::stream::{Pass, Passes, Wide};
-use super::window::Shape;
+use super::window::{Shape, Windows};
 use crate::operators::sessionize::exec::call_of;
 use crate::operators::spill::Disk;
 
@@ -47,11 +46,11 @@ pub(crate) struct LateSessionizeExec {
 
 impl LateSessionizeExec {
     /// The operator in place of `window`; `None` if it cannot give the same rows.
-    pub(crate) fn in_place_of(window: &BoundedWindowAggExec) -> Result<Option<Self>> {
+    pub(crate) fn in_place_of(window: Windows<'_>) -> Result<Option<Self>> {
         let Some((shape, outputs)) = Shape::of(window)? else {
             return Ok(None);
         };
-        let input = Arc::clone(window.input());
+        let input = Arc::clone(window.input);
         if repeatable(&input)?.is_none() {
             return Ok(None);
         }
@@ -60,7 +59,7 @@ impl LateSessionizeExec {
 
     /// Whether it runs nothing but `row_number()`.
     pub(crate) fn only_numbers_rows(&self) -> bool {
-        self.shape.rules.is_empty()
+        self.shape.rules.is_empty() && !self.shape.lags
     }
 
     pub(super) fn shape(&self) -> &Shape {

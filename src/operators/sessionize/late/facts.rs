@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use datafusion::arrow::array::{
     ArrayRef, AsArray, Int64Array, Int64Builder, UInt8Array, UInt8Builder, UInt64Array,
@@ -22,6 +22,7 @@ pub(super) struct Wanted {
     numbers: bool,
     event_numbers: bool,
     starts: bool,
+    ends: bool,
     reasons: bool,
 }
 
@@ -32,20 +33,24 @@ impl Wanted {
             Kind::SessionEventNumber => self.event_numbers = true,
             Kind::SessionStart => self.starts = true,
             Kind::IsSessionStart | Kind::SessionStartReason => self.reasons = true,
-            // known only after the session: no operator gives it
-            Kind::SessionEnd => {}
+            Kind::SessionEnd => self.ends = true,
         }
+    }
+
+    pub(super) fn ends(self) -> bool {
+        self.ends
     }
 
     /// Bytes of the facts about one row.
     fn bytes(self) -> usize {
         let four = usize::from(self.numbers) + usize::from(self.event_numbers);
-        4 * four + 8 * usize::from(self.starts) + usize::from(self.reasons)
+        let eight = usize::from(self.starts) + usize::from(self.ends);
+        4 * four + 8 * eight + usize::from(self.reasons)
     }
 
     /// The types of the facts as columns.
     pub(super) fn types(self) -> impl Iterator<Item = DataType> {
-        let numbers = [self.numbers, self.event_numbers, self.starts];
+        let numbers = [self.numbers, self.event_numbers, self.starts, self.ends];
         let numbers = numbers.into_iter().filter(|wanted| *wanted);
         let reasons = self.reasons.then_some(DataType::UInt8);
         numbers.map(|_| DataType::Int64).chain(reasons)
@@ -59,12 +64,13 @@ pub(super) struct FactArrays {
     pub(super) numbers: Option<Int64Array>,
     pub(super) event_numbers: Option<Int64Array>,
     pub(super) starts: Option<Int64Array>,
+    pub(super) ends: Option<Int64Array>,
     pub(super) reasons: Option<UInt8Array>,
 }
 
 impl FactArrays {
     pub(super) fn columns(&self) -> impl Iterator<Item = ArrayRef> {
-        let numbers = [&self.numbers, &self.event_numbers, &self.starts];
+        let numbers = [&self.numbers, &self.event_numbers, &self.starts, &self.ends];
         let numbers = numbers.into_iter().flatten();
         let reasons = self.reasons.iter().map(|r| Arc::new(r.clone()) as ArrayRef);
         numbers
@@ -84,11 +90,13 @@ impl FactArrays {
         let numbers = number(wanted.numbers);
         let event_numbers = number(wanted.event_numbers);
         let starts = number(wanted.starts);
+        let ends = number(wanted.ends);
         let reasons = columns.next_if_wanted(wanted.reasons);
         Self {
             numbers,
             event_numbers,
             starts,
+            ends,
             reasons: reasons.map(|r| r.as_primitive::<UInt8Type>().clone()),
         }
     }
@@ -108,6 +116,7 @@ pub(super) struct FactBuilder {
     numbers: Option<Int64Builder>,
     event_numbers: Option<Int64Builder>,
     starts: Option<Int64Builder>,
+    ends: Option<Int64Builder>,
     reasons: Option<UInt8Builder>,
 }
 
@@ -118,28 +127,36 @@ impl FactBuilder {
             numbers: numbers(wanted.numbers),
             event_numbers: numbers(wanted.event_numbers),
             starts: numbers(wanted.starts),
+            ends: numbers(wanted.ends),
             reasons: wanted.reasons.then(|| UInt8Builder::with_capacity(rows)),
         }
     }
 
-    /// A row that led to `state`, and started a session for `reason`.
-    pub(super) fn push(&mut self, state: &SessionState, reason: Option<StartReason>) {
+    /// A row that led to `state`, and started a session for `reason`; `end` stands for the
+    /// end of its session.
+    pub(super) fn push(
+        &mut self,
+        state: &SessionState,
+        reason: Option<StartReason>,
+        end: i64,
+    ) {
         self.append(
-            [state.number(), state.event_number(), state.start()],
+            [state.number(), state.event_number(), state.start(), end],
             reason.map_or(0, StartReason::code),
         );
     }
 
     /// A row without a time.
     pub(super) fn push_nothing(&mut self) {
-        self.append([0; 3], 0);
+        self.append([0; 4], 0);
     }
 
-    fn append(&mut self, [number, event_number, start]: [i64; 3], reason: u8) {
+    fn append(&mut self, [number, event_number, start, end]: [i64; 4], reason: u8) {
         let pairs = [
             (&mut self.numbers, number),
             (&mut self.event_numbers, event_number),
             (&mut self.starts, start),
+            (&mut self.ends, end),
         ];
         for (builder, value) in pairs {
             if let Some(builder) = builder {
@@ -157,6 +174,7 @@ impl FactBuilder {
             numbers: finished(self.numbers),
             event_numbers: finished(self.event_numbers),
             starts: finished(self.starts),
+            ends: finished(self.ends),
             reasons: self.reasons.map(|mut b| b.finish()),
         }
     }
@@ -171,6 +189,7 @@ pub(super) struct Facts {
     numbers: Vec<AtomicU32>,
     event_numbers: Vec<AtomicU32>,
     starts: Vec<AtomicI64>,
+    ends: Vec<AtomicI64>,
     reasons: Vec<AtomicU8>,
 }
 
@@ -191,6 +210,7 @@ impl Facts {
             numbers: zeros(rows, wanted.numbers),
             event_numbers: zeros(rows, wanted.event_numbers),
             starts: zeros(rows, wanted.starts),
+            ends: zeros(rows, wanted.ends),
             reasons: zeros(rows, wanted.reasons),
         })
     }
@@ -205,13 +225,35 @@ impl Facts {
     ) -> Result<usize> {
         state.reset();
         let mut sessions = 0;
-        for entry in key.iter().filter(|e| e.order != order.null()) {
+        // rows without a time come together, at one end
+        let timed = |entry: &Entry| entry.order != order.null();
+        let from = key.iter().position(timed).unwrap_or(key.len());
+        let key = &key[from..];
+        let key = &key[..key.iter().rposition(timed).map_or(0, |last| last + 1)];
+        let mut start = 0;
+        for (row, entry) in key.iter().enumerate() {
             let event = Event::at(order.value(entry.order));
             let reason = state.push(rules, &event)?;
-            sessions += usize::from(reason.is_some());
+            if reason.is_some() {
+                sessions += 1;
+                self.end(order, &key[start..row]);
+                start = row;
+            }
             self.set(entry.address as usize, state, reason);
         }
+        self.end(order, &key[start..]);
         Ok(sessions)
+    }
+
+    /// Tells the rows of a session its end.
+    fn end(&self, order: Order, session: &[Entry]) {
+        let Some(last) = session.last().filter(|_| !self.ends.is_empty()) else {
+            return;
+        };
+        for entry in session {
+            let end = &self.ends[entry.address as usize];
+            end.store(order.value(last.order), Ordering::Relaxed);
+        }
     }
 
     fn set(&self, row: usize, state: &SessionState, reason: Option<StartReason>) {
@@ -237,10 +279,11 @@ impl Facts {
             let values = values.map(|v| v.load(Ordering::Relaxed).into());
             Some(Int64Array::from_iter_values(values))
         };
-        let starts = self.starts.get(rows.clone()).map(|values| {
-            let values = values.iter().map(|v| v.load(Ordering::Relaxed));
-            Int64Array::from_iter_values(values)
-        });
+        let times = |values: &[AtomicI64]| {
+            let values = values.get(rows.clone())?.iter();
+            let values = values.map(|v| v.load(Ordering::Relaxed));
+            Some(Int64Array::from_iter_values(values))
+        };
         let reasons = self.reasons.get(rows.clone()).map(|values| {
             let values = values.iter().map(|v| v.load(Ordering::Relaxed));
             UInt8Array::from_iter_values(values)
@@ -248,7 +291,8 @@ impl Facts {
         FactArrays {
             numbers: small(&self.numbers),
             event_numbers: small(&self.event_numbers),
-            starts,
+            starts: times(&self.starts),
+            ends: times(&self.ends),
             reasons,
         }
     }
@@ -290,5 +334,46 @@ impl RowNumbers {
         let numbers = self.0.get(rows)?.iter();
         let numbers = numbers.map(|number| number.load(Ordering::Relaxed).into());
         Some(UInt64Array::from_iter_values(numbers))
+    }
+}
+
+/// The time of the row before in the key, by address: its place in the order.
+#[derive(Debug, Default)]
+pub(super) struct Lags(Vec<AtomicU64>);
+
+impl Lags {
+    pub(super) fn try_new(
+        wanted: bool,
+        rows: usize,
+        reservation: &MemoryReservation,
+    ) -> Result<Self> {
+        if wanted {
+            reservation.try_grow(rows.saturating_mul(size_of::<AtomicU64>()))?;
+        }
+        Ok(Self(zeros(rows, wanted)))
+    }
+
+    /// Goes through the rows of one key.
+    pub(super) fn follow(&self, order: Order, key: &[Entry]) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut before = order.null();
+        for entry in key {
+            self.0[entry.address as usize].store(before, Ordering::Relaxed);
+            before = entry.order;
+        }
+    }
+
+    /// Those of some rows.
+    pub(super) fn array(&self, order: Order, rows: Range<usize>) -> Option<Int64Array> {
+        let codes = self.0.get(rows)?.iter();
+        let codes = codes.map(|code| code.load(Ordering::Relaxed));
+        let null = order.null();
+        Some(
+            codes
+                .map(|code| (code != null).then(|| order.value(code)))
+                .collect(),
+        )
     }
 }

@@ -39,6 +39,7 @@ pub(crate) use aggregate::LateAggregateExec;
 pub(crate) use exec::LateSessionizeExec;
 pub(crate) use kept::{KeptColumns, Source};
 pub(crate) use stream::Passes;
+pub(crate) use window::Windows;
 
 /// What the tasks give, in the order they were spawned; the first error ends the others.
 async fn joined<T: Send + 'static>(

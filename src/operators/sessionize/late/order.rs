@@ -81,7 +81,7 @@ impl Order {
 }
 
 /// Values of a supported type as plain numbers.
-fn ticks(values: &ArrayRef) -> Result<Int64Array> {
+pub(super) fn ticks(values: &ArrayRef) -> Result<Int64Array> {
     let ticks = match values.data_type() {
         // arrow does not cast a date to 64 bits at once
         DataType::Date32 => cast(&cast(values, &DataType::Int32)?, &DataType::Int64)?,

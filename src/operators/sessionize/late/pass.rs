@@ -11,9 +11,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{Count, Time};
 
 use super::entries::Part;
-use super::facts::{Facts, RowNumbers, Wanted};
+use super::facts::{Facts, Lags, RowNumbers, Wanted};
 use super::keyed::Keyed;
 use super::narrow::rows_in_words;
+use super::order::Order;
 use crate::boundary::SessionState;
 use crate::functions::BoundArguments;
 
@@ -27,6 +28,7 @@ pub(super) struct Window {
     pub(super) options: Vec<SortOptions>,
     pub(super) rules: Vec<Rule>,
     pub(super) row_numbers: bool,
+    pub(super) lags: bool,
 }
 
 /// One rule, and what is asked about it.
@@ -55,6 +57,8 @@ pub(super) struct Found {
     pub(super) partitions: Vec<Range<u32>>,
     pub(super) rules: Vec<Facts>,
     pub(super) row_numbers: RowNumbers,
+    pub(super) lags: Lags,
+    pub(super) order: Order,
     reservation: MemoryReservation,
 }
 
@@ -65,8 +69,8 @@ impl Window {
         let rules = self.rules.iter();
         let rules: Vec<_> = rules.map(|r| (&r.bound, r.wanted, &r.read)).collect();
         let (keys, options) = (self.keyed.keys, &self.options);
-        let numbers = self.row_numbers;
-        Some(format!("{rows}{keys} {options:?} {rules:?} {numbers}"))
+        let others = (self.row_numbers, self.lags);
+        Some(format!("{rows}{keys} {options:?} {rules:?} {others:?}"))
     }
 
     /// Runs the narrow pass; `None` if more is to be held than memory or entries have room
@@ -109,6 +113,8 @@ impl Window {
             partitions,
             rules: rules.collect::<Result<_>>()?,
             row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
+            lags: Lags::try_new(self.lags, all, &reservation)?,
+            order: self.keyed.order,
             reservation,
         });
         let _sorting = metrics.sort.timer();
@@ -146,6 +152,7 @@ impl Follow {
         for key in part.keys() {
             keys += 1;
             self.found.row_numbers.follow(key);
+            self.found.lags.follow(self.window.keyed.order, key);
             let rules = self.window.rules.iter().zip(&self.found.rules);
             for (rule, facts) in rules {
                 let (rules, order) = (&rule.bound.rules, self.window.keyed.order);

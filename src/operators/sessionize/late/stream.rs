@@ -14,11 +14,11 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 
-use super::disk::FactsOnDisk;
+use super::disk::{FactsOnDisk, FoundOnDisk};
 use super::emit::{BatchFacts, Emit};
 use super::other_rows;
 use super::pass::{Found, PassMetrics, Window};
-use crate::operators::spill::{Disk, OnDisk};
+use crate::operators::spill::Disk;
 
 /// The narrow pass, run once for all partitions and for all plans that were made of one.
 #[derive(Debug)]
@@ -70,8 +70,7 @@ pub(super) type Running =
 #[derive(Debug, Clone)]
 pub(super) enum Known {
     InMemory(Arc<Found>),
-    /// A file a partition.
-    OnDisk(Arc<[OnDisk]>),
+    OnDisk(Arc<FoundOnDisk>),
 }
 
 impl Pass {
@@ -127,8 +126,8 @@ async fn known(
     if let Some(found) = window.pass(&disk.context(), &metrics).await? {
         return Ok(Known::InMemory(found));
     }
-    let files = window.pass_on_disk(disk, &metrics).await?;
-    Ok(Known::OnDisk(files.into()))
+    let found = window.pass_on_disk(disk, &metrics).await?;
+    Ok(Known::OnDisk(Arc::new(found)))
 }
 
 /// The wide pass over one partition.
@@ -159,9 +158,10 @@ impl Wide {
                 let rows = found.partitions[self.partition].clone();
                 Next::InMemory(found, rows.start as usize..rows.end as usize)
             }
-            Known::OnDisk(files) => {
-                let (window, file) = (&self.pass.window, &files[self.partition]);
-                Next::OnDisk(FactsOnDisk::try_new(window, &self.disk, file)?)
+            Known::OnDisk(found) => {
+                let (window, partition) = (&self.pass.window, self.partition);
+                let facts = FactsOnDisk::try_new(window, &self.disk, &found, partition)?;
+                Next::OnDisk(facts)
             }
         };
         let rows = stream::try_unfold((self, next), |(mut wide, mut next)| async {
@@ -193,7 +193,8 @@ impl Next {
                 let rules = found.rules.iter();
                 Ok(BatchFacts {
                     rules: rules.map(|facts| facts.arrays(range.clone())).collect(),
-                    row_numbers: found.row_numbers.array(range),
+                    row_numbers: found.row_numbers.array(range.clone()),
+                    lags: found.lags.array(found.order, range),
                 })
             }
             Self::OnDisk(facts) => facts.next(rows).await,

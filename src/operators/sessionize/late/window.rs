@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, WindowExpr};
 
 use super::emit::{Function, Output};
 use super::entries::KeyHasher;
@@ -25,15 +26,38 @@ pub(super) struct Shape {
     pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
     pub(super) rules: Vec<(SessionCall, Wanted)>,
     pub(super) row_numbers: bool,
+    pub(super) lags: bool,
+}
+
+/// Window functions over one input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Windows<'a> {
+    pub(crate) expressions: &'a [Arc<dyn WindowExpr>],
+    pub(crate) input: &'a Arc<dyn ExecutionPlan>,
+}
+
+impl<'a> Windows<'a> {
+    /// Those of a node; `None` if it is none of DataFusion's window operators.
+    pub(crate) fn of(node: &'a Arc<dyn ExecutionPlan>) -> Option<Self> {
+        if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+            return Some(Self {
+                expressions: window.window_expr(),
+                input: window.input(),
+            });
+        }
+        let window = node.downcast_ref::<WindowAggExec>()?;
+        Some(Self {
+            expressions: window.window_expr(),
+            input: window.input(),
+        })
+    }
 }
 
 impl Shape {
     /// The shape of a window and its functions; `None` if the operator cannot give the same.
-    pub(super) fn of(
-        window: &BoundedWindowAggExec,
-    ) -> Result<Option<(Self, Vec<Output>)>> {
-        let input = window.input().schema();
-        let expressions = window.window_expr();
+    pub(super) fn of(window: Windows<'_>) -> Result<Option<(Self, Vec<Output>)>> {
+        let input = window.input.schema();
+        let expressions = window.expressions;
         let Some(first) = expressions.first() else {
             return Ok(None);
         };
@@ -58,6 +82,10 @@ impl Shape {
         for expression in expressions {
             let function = match call(expression, &input)? {
                 Some(Call::RowNumber) => Function::RowNumber,
+                Some(Call::Lag(of)) if &of == time => match time.data_type(&input)? {
+                    of @ DataType::Timestamp(_, _) => Function::Lag(of),
+                    _ => return Ok(None),
+                },
                 Some(Call::Session(call)) if over(&call, time, *options) => {
                     session(&call, time, &mut rules)
                 }
@@ -66,9 +94,10 @@ impl Shape {
             let field = expression.field()?;
             outputs.push(Output { field, function });
         }
-        let numbers = |output: &Output| matches!(output.function, Function::RowNumber);
+        let any = |of: fn(&Function) -> bool| outputs.iter().any(|o| of(&o.function));
         let shape = Self {
-            row_numbers: outputs.iter().any(numbers),
+            row_numbers: any(|function| matches!(function, Function::RowNumber)),
+            lags: any(|function| matches!(function, Function::Lag(_))),
             rules,
             key,
             order,
@@ -104,6 +133,7 @@ impl Shape {
             options,
             rules,
             row_numbers: self.row_numbers,
+            lags: self.lags,
         })
     }
 }
