@@ -103,9 +103,8 @@ impl Context {
         let done = runtime.block_on(work);
         // what was dropped lets go of its spilled rows once a worker has come to it
         runtime.shutdown_timeout(SHUTDOWN);
-        let spilled = self.engine.get().map(Engine::spill_folders);
-        for folder in spilled.unwrap_or_default() {
-            drop(std::fs::remove_dir_all(folder));
+        if let Some(engine) = self.engine.get() {
+            engine.remove_spilled();
         }
         done
     }
@@ -148,6 +147,7 @@ impl Context {
         let options = EngineOptions {
             memory_limit: limit.map(values::size).transpose()?,
             partitions: None,
+            spill_dir: Some(std::env::temp_dir()),
         };
         let engine = Engine::try_new(Arc::clone(project), &options)?;
         Ok(self.engine.get_or_init(|| engine).clone())

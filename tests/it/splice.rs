@@ -25,7 +25,9 @@ const GROUP: usize = 20_000;
 
 /// Every column of the files, renamed ones among them, and two more.
 const KEEPS_ALL: &str = "
-select *, visitor as who,
+select *, visitor as who, text || '-' || session_number(t) over (
+        partition by visitor order by t, id
+    ) as label,
     session_id(visitor, t) over (partition by visitor order by t, id) as session,
     session_number(t) over (partition by visitor order by t, id) as number
 from {{ source('lake', 'events') }}";

@@ -6,12 +6,13 @@ mod places;
 mod schemas;
 mod seeds;
 mod session;
+mod spill;
 mod sql;
 mod sql_error;
 mod unreadable;
 mod upkeep;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -20,6 +21,7 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
+use self::spill::SpillFolder;
 use crate::catalog::{CatalogEntry, LakeMemory, ProjectCatalog};
 use crate::functions::traffic_source_with;
 use crate::runner::compile::{
@@ -40,6 +42,10 @@ pub struct EngineOptions {
     pub memory_limit: Option<usize>,
     /// Partitions per query; default: the number of cores.
     pub partitions: Option<usize>,
+    /// Where rows go that memory does not hold: to a folder in this one, which is removed at
+    /// the end, and after a kill by the next engine. `None`: to the system's folder for
+    /// temporary files, from where nobody removes them after a kill.
+    pub spill_dir: Option<PathBuf>,
 }
 
 /// Executes the SQL of one project.
@@ -51,6 +57,7 @@ pub struct Engine {
     project: Arc<Project>,
     relations: Arc<RwLock<Vec<Relation>>>,
     queries: Option<usize>,
+    spill: Option<Arc<SpillFolder>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -75,13 +82,15 @@ impl Engine {
         options: &EngineOptions,
         stores: Stores,
     ) -> Result<Self> {
+        let spill = options.spill_dir.as_deref().map(spill_folder).transpose()?;
         let mut engine = Self {
-            context: session::context(options)?,
+            context: session::context(options, spill.as_ref())?,
             catalog: ProjectCatalog::new(stores.clone()),
             stores,
             project,
             relations: Arc::default(),
             queries: session::shares(options).map(|shares| shares.queries),
+            spill: spill.map(Arc::new),
         };
         if let Some(rules) = &engine.project.traffic_source_rules {
             let function = traffic_source_with(rules.clone());
@@ -95,10 +104,15 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Where queries have put rows that memory did not hold; there only as long as a query
-    /// needs them, unless the process ends before it lets go.
-    pub fn spill_folders(&self) -> Vec<PathBuf> {
-        self.context.runtime_env().disk_manager.temp_dir_paths()
+    /// Removes what queries have put on disk for want of memory, once none runs any more: a
+    /// query that was dropped may not have come to it.
+    pub fn remove_spilled(&self) {
+        for folder in self.context.runtime_env().disk_manager.temp_dir_paths() {
+            drop(std::fs::remove_dir_all(folder));
+        }
+        if let Some(folder) = &self.spill {
+            folder.remove();
+        }
     }
 
     /// Makes every model, seed and source of `dag` readable under its relation: views by
@@ -327,4 +341,11 @@ async fn limited(
         None => rows,
     };
     rows.execute_stream().await.map_err(execution_error)
+}
+
+fn spill_folder(within: &Path) -> Result<SpillFolder> {
+    SpillFolder::new_in(within).map_err(|e| {
+        let message = format!("cannot make a folder in `{}`", within.display());
+        RunnerError::new(ErrorKind::Store, message).with_source(e)
+    })
 }

@@ -11,18 +11,23 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::EngineOptions;
 use super::memory::{self, Shares};
+use super::spill::SpillFolder;
 use crate::config::SessionizeOptions;
 use crate::ext::SessionizeExt;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 
 /// A context with this package's functions and the runner's settings.
-pub(super) fn context(options: &EngineOptions) -> Result<SessionContext> {
+/// Rows that memory does not hold go to `spill`, else to the system's folder for such.
+pub(super) fn context(
+    options: &EngineOptions,
+    spill: Option<&SpillFolder>,
+) -> Result<SessionContext> {
     let config = config(options);
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
-        .with_runtime_env(runtime(options)?)
+        .with_runtime_env(runtime(options, spill)?)
         .with_sessionize()
         .build();
     let context = SessionContext::new_with_state(state);
@@ -73,8 +78,15 @@ pub(super) fn shares(options: &EngineOptions) -> Option<Shares> {
     options.memory_limit.map(|limit| Shares::of(limit, cores))
 }
 
-fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory);
+fn runtime(
+    options: &EngineOptions,
+    spill: Option<&SpillFolder>,
+) -> Result<Arc<RuntimeEnv>> {
+    let mode = match spill {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.path().to_owned()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default().with_mode(mode);
     let mut builder = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
     if let (Some(limit), Some(shares)) = (options.memory_limit, shares(options)) {
         builder = builder.with_memory_pool(memory::pool(limit, shares));

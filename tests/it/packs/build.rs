@@ -155,6 +155,7 @@ impl Build {
         let engine_options = EngineOptions {
             partitions: Some(self.threads),
             memory_limit: self.memory_limit,
+            ..EngineOptions::default()
         };
         let stores = self.stores.clone().unwrap_or_default();
         let engine = Engine::with_stores(Arc::clone(&project), &engine_options, stores)

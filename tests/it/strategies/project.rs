@@ -128,6 +128,7 @@ impl Project {
         let options = EngineOptions {
             partitions: Some(2),
             memory_limit: self.memory_limit,
+            ..EngineOptions::default()
         };
         let engine = Engine::try_new(Arc::clone(&project), &options);
         let engine = engine.map_err(|e| told(&e))?;

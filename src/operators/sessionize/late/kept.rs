@@ -118,6 +118,9 @@ fn file_column(
 ) -> Result<Option<String>> {
     let (base, through) = below_projections(plan)?;
     let expression = through(expression)?;
+    if !expression.is::<Column>() {
+        return Ok(None);
+    }
     if let Some(filter) = base.downcast_ref::<FilterExec>() {
         let column = ProjectionExpr::new(expression, String::new());
         let columns = below_filter(filter, vec![column])?;
