@@ -219,8 +219,9 @@ impl Table {
     pub(crate) fn row_groups(
         &self,
         schema: SchemaRef,
+        page_index: bool,
     ) -> Result<RowGroupWriter, TableError> {
-        RowGroupWriter::try_new(self, schema)
+        RowGroupWriter::try_new(self, schema, page_index)
     }
 
     /// Commits `files` in one log entry on top of `base` (`None`: creates the table) and

@@ -9,6 +9,7 @@ use datafusion::arrow::array::{
     ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -195,6 +196,11 @@ struct Run {
 }
 
 async fn context(events: &Events, run: Run) -> SessionContext {
+    context_in(events, run, &std::env::temp_dir()).await
+}
+
+/// The same, with what it spills in a folder.
+async fn context_in(events: &Events, run: Run, spill: &Path) -> SessionContext {
     let mut options = SessionizeOptions::default();
     options.enable_operator = run.operator;
     options.row_number = true;
@@ -203,7 +209,9 @@ async fn context(events: &Events, run: Run) -> SessionContext {
         .with_target_partitions(run.partitions)
         .with_option_extension(options);
     config.options_mut().optimizer.repartition_file_min_size = 1;
-    let mut runtime = RuntimeEnvBuilder::new();
+    let folders = DiskManagerMode::Directories(vec![spill.to_owned()]);
+    let disk = DiskManagerBuilder::default().with_mode(folders);
+    let mut runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
     if let Some(bytes) = run.memory {
         config.options_mut().execution.sort_spill_reservation_bytes = bytes / 32;
         runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
@@ -394,6 +402,98 @@ async fn rows_leave_as_they_come_unless_an_order_is_asked_for() {
         assert_eq!(plan.matches("SortExec").count(), sorts, "{plan}");
         assert_eq!(plan.matches("LateSessionizeExec").count(), 1, "{plan}");
     }
+}
+
+/// How many files are below a folder.
+fn files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .sum()
+}
+
+/// A query that is dropped, at whatever point, holds nothing a second later: no memory, no
+/// file, no task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_query_lets_go_of_everything() {
+    let events = many_events();
+    let spill = TempDir::new().unwrap();
+    let mut spilled = 0;
+    for sql in [ALL, GROUPS, SESSIONS, RULES] {
+        for (memory, wait) in [
+            (1 << 30, 0),
+            (1 << 30, 60),
+            (1 << 30, 300),
+            (8 << 20, 100),
+            (8 << 20, 700),
+        ] {
+            let run = Run {
+                operator: true,
+                partitions: 2,
+                batch: 1000,
+                memory: Some(memory),
+            };
+            let context = context_in(&events, run, spill.path()).await;
+            let frame = context.sessionize_sql(sql).await.unwrap();
+            let plan = frame.create_physical_plan().await.unwrap();
+            let task = context.task_ctx();
+            let all = collect(Arc::clone(&plan), Arc::clone(&task));
+            let wait = std::time::Duration::from_millis(wait);
+            drop(tokio::time::timeout(wait, all).await);
+            spilled += usize::from(self::spilled(&plan) > 0);
+            let pool = Arc::clone(task.memory_pool());
+            let second = std::time::Instant::now() + std::time::Duration::from_secs(1);
+            let metrics = tokio::runtime::Handle::current().metrics();
+            let held = || {
+                (
+                    pool.reserved(),
+                    files(spill.path()),
+                    metrics.num_alive_tasks(),
+                )
+            };
+            while held() != (0, 0, 0) {
+                let left = std::time::Instant::now() < second;
+                assert!(left, "{:?} after a second of {sql}", held());
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    }
+    assert!(spilled > 0, "no query was dropped while rows were on disk");
+}
+
+/// Many events in one file, in no order.
+fn many_events() -> Events {
+    let folder = TempDir::new().unwrap();
+    let rows = 60_000;
+    let columns: [(&str, ArrayRef); 5] = [
+        (
+            "visitor",
+            Arc::new(StringArray::from_iter_values(
+                (0..rows).map(|row| format!("v{}", row % 7001)),
+            )),
+        ),
+        (
+            "t",
+            Arc::new(TimestampMillisecondArray::from_iter_values(
+                (0..rows).map(|row| (row * 7919) % rows * 1000),
+            )),
+        ),
+        (
+            "number",
+            Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row % 5))),
+        ),
+        (
+            "payload",
+            Arc::new(StringArray::from_iter_values(
+                (0..rows).map(|row| "x".repeat(1 + (row % 3) as usize)),
+            )),
+        ),
+        ("id", Arc::new(Int64Array::from_iter_values(0..rows))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write(&folder.path().join("0.parquet"), &batch);
+    Events { folder }
 }
 
 /// A key that holds most rows is one key like any other.

@@ -263,6 +263,7 @@ fn what_cannot_be_copied_is_written_as_ever() {
     let lake = lake(&[("keeps_all", KEEPS_ALL)]);
     let none = WriterProperties::builder()
         .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(GROUP))
         .build();
     write(&lake.file(1), &events(1), none);

@@ -108,8 +108,8 @@ impl Splice {
                 metadata: under(column, chunk).map_err(parquet_error)?,
                 bloom_filter: self.bloom_filter(group, leaf).await?,
                 // one without the other would be of no use
-                column_index: column_index.filter(|_| offset_index.is_some()),
-                offset_index,
+                column_index: column_index.filter(|_| self.page_index),
+                offset_index: offset_index.filter(|_| self.page_index),
             },
         })
     }

@@ -44,6 +44,8 @@ pub(super) struct Splice {
     schema: SchemaRef,
     /// The table's columns, as Parquet sees them.
     columns: Arc<[ColumnDescPtr]>,
+    /// Whether all files have one of the columns that are copied.
+    page_index: bool,
     /// The row groups of each partition, in order.
     partitions: Vec<Vec<Group>>,
 }
@@ -78,7 +80,7 @@ impl Splice {
         let store = store.map_err(execution_error)?;
         let columns = job
             .table
-            .row_groups(Arc::clone(schema))
+            .row_groups(Arc::clone(schema), true)
             .map_err(store_error)?;
         let columns = columns.columns().map_err(store_error)?;
         let mut splice = Self {
@@ -86,6 +88,7 @@ impl Splice {
             store,
             schema: Arc::clone(schema),
             columns: columns.into(),
+            page_index: true,
             partitions: Vec::new(),
         };
         for files in &splice.kept.files {
@@ -97,6 +100,8 @@ impl Splice {
             };
             splice.partitions.push(groups.concat());
         }
+        let mut groups = splice.partitions.iter().flatten();
+        splice.page_index = groups.all(|group| splice.has_page_index(group));
         let groups = splice.partitions.iter().flatten();
         let (count, rows) =
             groups.fold((0, 0), |(n, rows), g| (n + 1, rows + g.rows as i64));
@@ -173,6 +178,18 @@ impl Splice {
         Ok(true)
     }
 
+    /// Whether the places of the pages of all columns that are copied are known.
+    fn has_page_index(&self, group: &Group) -> bool {
+        let sources = self.kept.columns.iter();
+        let mut leaves = sources.filter_map(|source| match source {
+            Source::File(name) => leaf(&group.metadata, name),
+            Source::Made(_) => None,
+        });
+        let pages = group.metadata.offset_index();
+        let pages = pages.and_then(|pages| pages.get(group.index));
+        pages.is_some_and(|pages| leaves.all(|leaf| pages.get(leaf).is_some()))
+    }
+
     fn reader(&self, file: &PartitionedFile) -> StoredFile {
         StoredFile {
             store: Arc::clone(&self.store),
@@ -194,7 +211,9 @@ impl Splice {
                 let rows = plan.execute(partition, Arc::clone(context));
                 rows.map(Rows::new).map_err(execution_error)
             };
-            let writer = job.table.row_groups(Arc::clone(&this.schema));
+            let writer = job
+                .table
+                .row_groups(Arc::clone(&this.schema), this.page_index);
             let partition = Partition {
                 splice: Arc::clone(&this),
                 made: rows(&this.kept.made)?,
