@@ -6,7 +6,7 @@ mod spill;
 
 pub(crate) use connected_components::ConnectedComponentsExec;
 #[cfg(feature = "runner")]
-pub(crate) use sessionize::{KeptColumns, Source};
+pub(crate) use sessionize::{ColumnSource, KeptColumns};
 pub(crate) use sessionize::{
     LateAggregateExec, LateSessionizeExec, Passes, SessionizeExec, Windows,
 };

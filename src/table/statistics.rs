@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 /// Longest string whose value is kept.
 const LONGEST: usize = 64;
 
-/// Rows, nulls, smallest and greatest values by column. What is not exactly known is left
-/// out: engines skip files by these numbers.
+/// Rows, nulls, smallest and greatest values by column; engines skip files by them. Of texts
+/// in chunks that were copied they may be bounds that another writer has cut short.
 pub(super) fn of_file(metadata: &ParquetMetaData, schema: &SchemaRef) -> Result<String> {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
     let file = metadata.file_metadata();

@@ -21,6 +21,6 @@ mod late;
 mod run;
 
 pub(crate) use exec::SessionizeExec;
-pub(crate) use late::{
-    KeptColumns, LateAggregateExec, LateSessionizeExec, Passes, Source, Windows,
-};
+#[cfg(feature = "runner")]
+pub(crate) use late::{ColumnSource, KeptColumns};
+pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Passes, Windows};

@@ -25,7 +25,7 @@ pub(super) struct Output {
     pub(super) function: Function,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Function {
     RowNumber,
     /// Of the time, which has that type.

@@ -66,6 +66,18 @@ impl LateSessionizeExec {
         &self.shape
     }
 
+    /// Whether both add the same columns to the same rows.
+    pub(super) fn adds_the_same(&self, other: &Self) -> bool {
+        let same_pass = match (&self.pass, &other.pass) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let functions =
+            |of: &Self| of.outputs.iter().map(|o| o.function.clone()).collect();
+        let (a, b): (Vec<_>, Vec<_>) = (functions(self), functions(other));
+        same_pass && a == b
+    }
+
     /// The function that `expression` is the column of; `None` if it is none.
     pub(super) fn output(&self, expression: &Arc<dyn PhysicalExpr>) -> Option<&Output> {
         let column = expression.downcast_ref::<Column>()?;

@@ -21,7 +21,7 @@ use super::narrow::{below_filter, below_projections, inlined, project};
 #[derive(Debug)]
 pub(crate) struct KeptColumns {
     /// Where each column of the plan comes from.
-    pub(crate) columns: Vec<Source>,
+    pub(crate) columns: Vec<ColumnSource>,
     /// The columns that it makes, in the order of the files, one group of files a partition.
     pub(crate) made: Arc<dyn ExecutionPlan>,
     /// Which rows of the files it keeps, in a column of truth values; `None` if all.
@@ -32,7 +32,7 @@ pub(crate) struct KeptColumns {
 
 /// Where a column comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ColumnSource {
     /// A column of the files, by name.
     File(String),
     /// A place among the columns made.
@@ -52,10 +52,10 @@ impl KeptColumns {
             let column: Arc<dyn PhysicalExpr> =
                 Arc::new(Column::new(field.name(), index));
             columns.push(match file_column(plan, &column)? {
-                Some(name) => Source::File(name),
+                Some(name) => ColumnSource::File(name),
                 None => {
                     made.push(ProjectionExpr::new(column, format!("__{index}")));
-                    Source::Made(made.len() - 1)
+                    ColumnSource::Made(made.len() - 1)
                 }
             });
         }
@@ -116,8 +116,8 @@ fn file_column(
     plan: &Arc<dyn ExecutionPlan>,
     expression: &Arc<dyn PhysicalExpr>,
 ) -> Result<Option<String>> {
-    let (base, through) = below_projections(plan)?;
-    let expression = through(expression)?;
+    let (base, through) = below_projections(plan);
+    let expression = through.of(expression)?;
     if !expression.is::<Column>() {
         return Ok(None);
     }

@@ -20,6 +20,7 @@ mod emit;
 mod entries;
 mod exec;
 mod facts;
+#[cfg(feature = "runner")]
 mod kept;
 mod keyed;
 mod narrow;
@@ -37,7 +38,8 @@ use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 pub(crate) use aggregate::LateAggregateExec;
 pub(crate) use exec::LateSessionizeExec;
-pub(crate) use kept::{KeptColumns, Source};
+#[cfg(feature = "runner")]
+pub(crate) use kept::{ColumnSource, KeptColumns};
 pub(crate) use stream::Passes;
 pub(crate) use window::Windows;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
@@ -18,7 +18,7 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr, displayable};
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, PhysicalExpr};
 
 use super::exec::LateSessionizeExec;
 
@@ -75,46 +75,98 @@ fn repeatable_scan(
     plan.with_preserve_order(true)
 }
 
-/// The rows of a repeatable plan, in words that differ if they may; `None` if rows are read
-/// from memory, which words cannot tell apart.
-pub(super) fn rows_in_words(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let mut words = displayable(plan.as_ref()).indent(true).to_string();
-    let mut plans = vec![plan];
-    while let Some(plan) = plans.pop() {
-        if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
-            let files = source.data_source().downcast_ref::<FileScanConfig>()?;
-            words.push_str(files.object_store_url.as_str());
-        }
-        plans.extend(plan.children());
-    }
-    Some(words)
+/// Whether both plans, which are repeatable, surely give the same rows in the same order.
+pub(super) fn same_rows(a: &Arc<dyn ExecutionPlan>, b: &Arc<dyn ExecutionPlan>) -> bool {
+    let same_here = if let Some(a) = a.downcast_ref::<ProjectionExec>() {
+        let b = b.downcast_ref::<ProjectionExec>();
+        b.is_some_and(|b| {
+            let (a, b) = (a.expr().iter(), b.expr().iter());
+            a.map(|column| &column.expr)
+                .eq(b.map(|column| &column.expr))
+        })
+    } else if let Some(a) = a.downcast_ref::<FilterExec>() {
+        let b = b.downcast_ref::<FilterExec>();
+        b.is_some_and(|b| {
+            a.predicate() == b.predicate() && a.projection() == b.projection()
+        })
+    } else if let Some(a) = a.downcast_ref::<LateSessionizeExec>() {
+        let b = b.downcast_ref::<LateSessionizeExec>();
+        b.is_some_and(|b| a.adds_the_same(b))
+    } else if let Some(a) = a.downcast_ref::<DataSourceExec>() {
+        let b = b.downcast_ref::<DataSourceExec>();
+        return b.is_some_and(|b| same_files(a, b));
+    } else {
+        a.is::<CooperativeExec>() && b.is::<CooperativeExec>()
+    };
+    let (a, b) = (a.children(), b.children());
+    same_here && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_rows(a, b))
 }
 
-/// The plan below the projections over `plan`, and what turns expressions over `plan` into
-/// ones over that.
+fn same_files(a: &DataSourceExec, b: &DataSourceExec) -> bool {
+    let scan = |of: &DataSourceExec| {
+        let scan = of.data_source().downcast_ref::<FileScanConfig>();
+        scan.cloned()
+    };
+    let (Some(a), Some(b)) = (scan(a), scan(b)) else {
+        return false;
+    };
+    let (of_a, of_b) = (a.file_source(), b.file_source());
+    let columns = |of: &Arc<dyn FileSource>| {
+        let columns = of.projection()?.as_ref().iter();
+        Some(
+            columns
+                .map(|column| Arc::clone(&column.expr))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let groups = |of: &FileScanConfig| {
+        let groups = of.file_groups.iter().map(|group| {
+            let files = group.files().iter().map(|file| {
+                let values = file.partition_values.clone();
+                (file.object_meta.clone(), file.range.clone(), values)
+            });
+            files.collect::<Vec<_>>()
+        });
+        groups.collect::<Vec<_>>()
+    };
+    a.object_store_url == b.object_store_url
+        && a.limit == b.limit
+        && a.file_schema() == b.file_schema()
+        && columns(of_a) == columns(of_b)
+        && of_a.filter() == of_b.filter()
+        && groups(&a) == groups(&b)
+}
+
+/// What turns expressions over a plan into ones over the plan below its projections.
+#[derive(Debug, Default)]
+pub(super) struct Through(Vec<Vec<ProjectionExpr>>);
+
+impl Through {
+    pub(super) fn of(
+        &self,
+        expression: &Arc<dyn PhysicalExpr>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let mut projections = self.0.iter();
+        projections.try_fold(Arc::clone(expression), |e, p| inlined(&e, p))
+    }
+}
+
+/// The plan below the projections over `plan`.
 pub(super) fn below_projections(
     plan: &Arc<dyn ExecutionPlan>,
-) -> Result<(
-    Arc<dyn ExecutionPlan>,
-    impl Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> + use<>,
-)> {
-    let (mut plan, mut projections) = (Arc::clone(plan), Vec::new());
+) -> (Arc<dyn ExecutionPlan>, Through) {
+    let (mut plan, mut through) = (Arc::clone(plan), Through::default());
     loop {
         let below = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-            projections.push(projection.expr().to_vec());
+            through.0.push(projection.expr().to_vec());
             Arc::clone(projection.input())
         } else if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
             Arc::clone(cooperative.input())
         } else {
-            break;
+            return (plan, through);
         };
         plan = below;
     }
-    let through = move |expression: &Arc<dyn PhysicalExpr>| {
-        let mut projections = projections.iter();
-        projections.try_fold(Arc::clone(expression), |e, p| inlined(&e, p))
-    };
-    Ok((plan, through))
 }
 
 /// The rows of `plan`, which is repeatable, with `columns` made of them and nothing else.
@@ -154,10 +206,10 @@ pub(super) fn project_unfiltered(
     plan: &Arc<dyn ExecutionPlan>,
     columns: Vec<ProjectionExpr>,
 ) -> Result<(Arc<dyn ExecutionPlan>, bool)> {
-    let (base, through) = below_projections(plan)?;
+    let (base, through) = below_projections(plan);
     let columns = columns
         .into_iter()
-        .map(|column| Ok(ProjectionExpr::new(through(&column.expr)?, column.alias)));
+        .map(|column| Ok(ProjectionExpr::new(through.of(&column.expr)?, column.alias)));
     let columns = columns.collect::<Result<Vec<_>>>()?;
     if let Some(filter) = base.downcast_ref::<FilterExec>() {
         let mut columns = below_filter(filter, columns)?;

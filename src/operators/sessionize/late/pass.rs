@@ -13,7 +13,7 @@ use datafusion::physical_plan::metrics::{Count, Time};
 use super::entries::Part;
 use super::facts::{Facts, Lags, RowNumbers, Wanted};
 use super::keyed::Keyed;
-use super::narrow::rows_in_words;
+use super::narrow::same_rows;
 use super::order::Order;
 use crate::boundary::SessionState;
 use crate::functions::BoundArguments;
@@ -63,14 +63,16 @@ pub(super) struct Found {
 }
 
 impl Window {
-    /// All that decides what the pass finds, in words; `None` if words cannot tell.
-    pub(super) fn description(&self) -> Option<String> {
-        let rows = rows_in_words(&self.all)?;
-        let rules = self.rules.iter();
-        let rules: Vec<_> = rules.map(|r| (&r.bound, r.wanted, &r.read)).collect();
-        let (keys, options) = (self.keyed.keys, &self.options);
-        let others = (self.row_numbers, self.lags);
-        Some(format!("{rows}{keys} {options:?} {rules:?} {others:?}"))
+    /// Whether both passes find the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        // what a rule reads is in `all`; the rest of it is numbers and names of zones
+        let rule =
+            |rule: &Rule| (rule.wanted, rule.read.clone(), format!("{:?}", rule.bound));
+        self.keyed.keys == other.keyed.keys
+            && self.options == other.options
+            && (self.row_numbers, self.lags) == (other.row_numbers, other.lags)
+            && self.rules.iter().map(rule).eq(other.rules.iter().map(rule))
+            && same_rows(&self.all, &other.all)
     }
 
     /// Runs the narrow pass; `None` if more is to be held than memory or entries have room

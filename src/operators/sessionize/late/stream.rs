@@ -39,7 +39,7 @@ struct Started {
 
 /// The narrow passes of one plan: windows alike over the same rows share theirs.
 #[derive(Debug, Default)]
-pub(crate) struct Passes(Vec<(String, Arc<Pass>)>);
+pub(crate) struct Passes(Vec<Arc<Pass>>);
 
 impl Passes {
     /// The pass of a window: that of one alike, or a new one.
@@ -48,17 +48,12 @@ impl Passes {
         window: Window,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Arc<Pass> {
-        let what = window.description();
-        let known = self
-            .0
-            .iter()
-            .find(|(known, _)| Some(known) == what.as_ref());
-        if let Some((_, pass)) = known {
+        if let Some(pass) = self.0.iter().find(|pass| pass.window.is_like(&window)) {
             pass.shared.store(true, Ordering::Relaxed);
             return Arc::clone(pass);
         }
         let pass = Arc::new(Pass::new(window, metrics.clone()));
-        self.0.extend(what.map(|what| (what, Arc::clone(&pass))));
+        self.0.push(Arc::clone(&pass));
         pass
     }
 }

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
 use super::{Group, Splice, leaf, other_rows, parquet_error};
-use crate::operators::Source;
+use crate::operators::ColumnSource;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 use crate::runner::materialization::table::cast_column;
@@ -41,8 +41,8 @@ impl Splice {
         let builder = builder.map_err(parquet_error)?;
         let names = self.kept.columns.iter();
         let names = names.filter_map(|source| match source {
-            Source::File(name) => Some(name.as_str()),
-            Source::Made(_) => None,
+            ColumnSource::File(name) => Some(name.as_str()),
+            ColumnSource::Made(_) => None,
         });
         let columns = ProjectionMask::columns(builder.parquet_schema(), names);
         let builder = builder.with_row_groups(vec![group.index]);
@@ -53,7 +53,7 @@ impl Splice {
             let mask = keeps.slice(from, batch.num_rows());
             from += batch.num_rows();
             for (index, source) in self.kept.columns.iter().enumerate() {
-                if let Source::File(name) = source {
+                if let ColumnSource::File(name) = source {
                     let column = batch.column_by_name(name).ok_or_else(other_rows)?;
                     self.encode(index, column, Some(&mask), encoders)?;
                 }

@@ -28,7 +28,7 @@ use self::file::StoredFile;
 use self::partition::{Partition, Rows};
 use super::table::Written;
 use super::{Job, execution_error, store_error};
-use crate::operators::{KeptColumns, Source};
+use crate::operators::{ColumnSource, KeptColumns};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::table::Uncommitted;
 
@@ -149,7 +149,9 @@ impl Splice {
         let types = types.map_err(parquet_error)?;
         let sources = self.kept.columns.iter().enumerate();
         for (index, source) in sources {
-            let Source::File(name) = source else { continue };
+            let ColumnSource::File(name) = source else {
+                continue;
+            };
             let field = self.schema.field(index);
             let same_type = types
                 .field_with_name(name)
@@ -182,8 +184,8 @@ impl Splice {
     fn has_page_index(&self, group: &Group) -> bool {
         let sources = self.kept.columns.iter();
         let mut leaves = sources.filter_map(|source| match source {
-            Source::File(name) => leaf(&group.metadata, name),
-            Source::Made(_) => None,
+            ColumnSource::File(name) => leaf(&group.metadata, name),
+            ColumnSource::Made(_) => None,
         });
         let pages = group.metadata.offset_index();
         let pages = pages.and_then(|pages| pages.get(group.index));

@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use super::columns::Encoders;
 use super::{Group, Splice, other_rows, parquet_error};
-use crate::operators::Source;
+use crate::operators::ColumnSource;
 use crate::runner::error::Result;
 use crate::runner::materialization::table::Written;
 use crate::runner::materialization::{execution_error, store_error};
@@ -96,7 +96,7 @@ impl Partition {
         let mut chunks = Vec::with_capacity(encoders.len());
         for (index, source) in self.splice.kept.columns.iter().enumerate() {
             chunks.push(match source {
-                Source::File(name) if kept == group.rows => {
+                ColumnSource::File(name) if kept == group.rows => {
                     Chunk::Copied(self.splice.copied(group, name, index).await?)
                 }
                 _ => {
@@ -140,7 +140,7 @@ impl Partition {
             let batch = self.made.next(left).await?.ok_or_else(other_rows)?;
             left -= batch.num_rows();
             for (index, source) in self.splice.kept.columns.iter().enumerate() {
-                if let Source::Made(place) = source {
+                if let ColumnSource::Made(place) = source {
                     let values = batch.column(*place);
                     self.splice.encode(index, values, None, encoders)?;
                 }

@@ -286,7 +286,8 @@ impl Follow {
         for (place, wanted) in wanted.times.into_iter().enumerate() {
             if wanted {
                 let row = ends[if order.descends() { 1 - place } else { place }];
-                found.times[place].push(row.map_or(order.null(), |row| row.order));
+                found.times[place]
+                    .push(row.map_or_else(|| order.null(), |row| row.order));
             }
         }
     }

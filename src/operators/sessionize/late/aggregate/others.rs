@@ -1,13 +1,14 @@
 //! Aggregates that DataFusion's accumulators give, over groups that are known.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::take;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use futures::StreamExt;
 
@@ -75,6 +76,22 @@ impl Accumulators {
     }
 }
 
+impl Accumulators {
+    fn finish(mut self) -> Result<OtherValues> {
+        let values = self.others.iter_mut();
+        let values = values.map(|(_, accumulator)| accumulator.evaluate(EmitTo::All));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        let held: usize = values.iter().map(|v| v.get_array_memory_size()).sum();
+        self.reservation
+            .try_resize(held + self.met.len() * size_of::<u32>())?;
+        Ok(OtherValues {
+            values,
+            met: self.met,
+            _reservation: self.reservation,
+        })
+    }
+}
+
 /// The values of [`others`](AggregatePlan::others), group by group.
 pub(super) async fn others(
     plan: &AggregatePlan,
@@ -102,42 +119,41 @@ pub(super) async fn others(
     }));
     let mut tasks = JoinSet::new();
     for (partition, rows) in groups.partitions.iter().cloned().enumerate() {
-        let mut batches = arguments.execute(partition, Arc::clone(context))?;
+        let batches = arguments.execute(partition, Arc::clone(context))?;
         let (groups, all) = (Arc::clone(groups), Arc::clone(&accumulators));
         let read = async move {
-            let mut next = rows.start as usize;
-            while let Some(batch) = batches.next().await.transpose()? {
-                let end = next + batch.num_rows();
-                if end > rows.end as usize {
-                    return Err(other_rows());
-                }
-                let of_rows = groups.of_rows(next..end).ok_or_else(other_rows)?;
-                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                all.add(&batch, of_rows)?;
-                next = end;
-            }
-            match next == rows.end as usize {
-                true => Ok(()),
-                false => Err(other_rows()),
-            }
+            let rows = rows.start as usize..rows.end as usize;
+            accumulate(batches, rows, &groups, &all).await
         };
         tasks.spawn(async move { (partition, read.await) });
     }
     joined(tasks).await?;
-    let all = Arc::into_inner(accumulators).map(Mutex::into_inner);
-    let Some(all) = all else {
-        return internal_err!("accumulators are still in use");
-    };
-    let mut all = all.unwrap_or_else(PoisonError::into_inner);
-    let values = all.others.iter_mut();
-    let values = values.map(|(_, accumulator)| accumulator.evaluate(EmitTo::All));
-    let values = values.collect::<Result<Vec<_>>>()?;
-    let held: usize = values.iter().map(|v| v.get_array_memory_size()).sum();
-    all.reservation
-        .try_resize(held + all.met.len() * size_of::<u32>())?;
-    Ok(OtherValues {
-        values,
-        met: all.met,
-        _reservation: all.reservation,
-    })
+    match Arc::into_inner(accumulators).map(Mutex::into_inner) {
+        Some(all) => all.unwrap_or_else(PoisonError::into_inner).finish(),
+        None => internal_err!("accumulators are still in use"),
+    }
+}
+
+/// Adds the rows of a partition, which have these addresses.
+async fn accumulate(
+    mut batches: SendableRecordBatchStream,
+    rows: Range<usize>,
+    groups: &Groups,
+    all: &Mutex<Accumulators>,
+) -> Result<()> {
+    let mut next = rows.start;
+    while let Some(batch) = batches.next().await.transpose()? {
+        let end = next + batch.num_rows();
+        if end > rows.end {
+            return Err(other_rows());
+        }
+        let of_rows = groups.of_rows(next..end).ok_or_else(other_rows)?;
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.add(&batch, of_rows)?;
+        next = end;
+    }
+    match next == rows.end {
+        true => Ok(()),
+        false => Err(other_rows()),
+    }
 }

@@ -107,7 +107,10 @@ impl Reader {
                 true => passing(&batch),
                 false => None,
             };
-            let passed = passing.as_ref().map_or(batch.num_rows(), Vec::len);
+            let passed = match &passing {
+                Some(passing) => passing.len(),
+                None => batch.num_rows(),
+            };
             let first = next;
             next = match u32::try_from(passed) {
                 Ok(rows) if rows <= own.end - first => first + rows,

@@ -11,7 +11,9 @@ use crate::functions::{BoundArguments, Kind};
 use crate::operators::sessionize::late::emit::Function;
 use crate::operators::sessionize::late::exec::LateSessionizeExec;
 use crate::operators::sessionize::late::keyed::{Keyed, columns_of, numbered};
-use crate::operators::sessionize::late::narrow::{below_projections, project_unfiltered};
+use crate::operators::sessionize::late::narrow::{
+    Through, below_projections, project_unfiltered,
+};
 use crate::operators::sessionize::late::window::only_time;
 
 /// Everything that is read of the input, and what is made of it.
@@ -92,11 +94,11 @@ impl AggregatePlan {
         outputs: &[Output],
         input: &Arc<dyn ExecutionPlan>,
     ) -> Result<Option<Self>> {
-        let (base, through) = below_projections(input)?;
-        let group = spec.group.iter().map(&through);
+        let (base, through) = below_projections(input);
+        let group = spec.group.iter().map(|e| through.of(e));
         let group = group.collect::<Result<Vec<_>>>()?;
         let order = spec.order.iter();
-        let order = order.map(|(e, options)| Ok((through(e)?, *options)));
+        let order = order.map(|(e, options)| Ok((through.of(e)?, *options)));
         let order = order.collect::<Result<By>>()?;
         let late = base.downcast_ref::<LateSessionizeExec>();
         let sessions = late.and_then(|late| sessions(late, &group, &order));
@@ -132,9 +134,17 @@ fn sessions<'a>(
     let mut rule = None;
     for expr in group {
         match below.output(expr).map(|output| &output.function) {
-            Some(Function::Session { kind, rule: of, .. })
-                if matches!(kind, Kind::SessionNumber | Kind::SessionId) =>
-            {
+            Some(Function::Session {
+                kind: kind @ (Kind::SessionNumber | Kind::SessionId),
+                rule: of,
+                read,
+                ..
+            }) => {
+                // an id may be made of anything; here it must be of the key
+                let of_key = read.get(1).is_some_and(|key| shape.key.contains(key));
+                if *kind == Kind::SessionId && !of_key {
+                    return None;
+                }
                 if *rule.get_or_insert(*of) != *of {
                     return None;
                 }
@@ -166,10 +176,8 @@ struct Build<'a> {
     wanted: Wanted,
 }
 
-type Through<'a> = dyn Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> + 'a;
-
 impl Build<'_> {
-    fn made(&mut self, output: &Output, through: &Through<'_>) -> Result<Made> {
+    fn made(&mut self, output: &Output, through: &Through) -> Result<Made> {
         Ok(match &output.value {
             Value::Group(place) => {
                 let expr = Arc::clone(&self.group[*place]);
@@ -184,9 +192,9 @@ impl Build<'_> {
                 last,
                 condition,
             } => {
-                let condition = condition.as_ref().map(through).transpose()?;
+                let condition = condition.as_ref().map(|c| through.of(c)).transpose()?;
                 let condition = condition.map(|c| place_of(&mut self.conditions, c));
-                let (slot, column) = self.pick(*last, condition, through(expr)?);
+                let (slot, column) = self.pick(*last, condition, through.of(expr)?);
                 Made::Picked { slot, column }
             }
             Value::Other(other) => self.other(other, through)?,
@@ -242,12 +250,16 @@ impl Build<'_> {
         (slot, place_of(&mut self.slots[slot].columns, column))
     }
 
-    fn other(&mut self, other: &Other, through: &Through<'_>) -> Result<Made> {
-        let arguments = other.arguments.iter().map(through);
+    fn other(&mut self, other: &Other, through: &Through) -> Result<Made> {
+        let arguments = other.arguments.iter().map(|e| through.of(e));
         let other = Other {
             function: Arc::clone(&other.function),
             arguments: arguments.collect::<Result<_>>()?,
-            condition: other.condition.as_ref().map(through).transpose()?,
+            condition: other
+                .condition
+                .as_ref()
+                .map(|c| through.of(c))
+                .transpose()?,
         };
         let time = self.order().first().map(|(time, _)| Arc::clone(time));
         let of_time = other
