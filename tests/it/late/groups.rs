@@ -1,0 +1,162 @@
+//! First and last rows of groups, and sessions as groups, against DataFusion's aggregation.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
+use rand::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+use super::{Events, Run, context, events, rows, write};
+
+/// First and last rows of visitors, by one order and by its reverse.
+pub(super) const GROUPS: &str = "
+    select visitor, payload = 'x' as is_x, count(*), count(number), min(t), max(t), sum(number),
+        min(payload), first_value(payload order by t, id), last_value(payload order by t, id),
+        first_value(number order by t, id), last_value(id order by t, id),
+        first_value(id order by t desc, id desc), last_value(t order by t desc, id desc),
+        last_value(number order by t, id) filter (where number > 2),
+        last_value(payload order by t, id) filter (where number = 9),
+        first_value(number order by t, id) ignore nulls, sum(id) filter (where number = 1)
+    from events group by visitor, payload = 'x'";
+
+/// Groups by an order that ties often, nulls first.
+const TIED: &str = "
+    select number, first_value(id order by number nulls first, payload, id desc),
+        last_value(id order by number nulls first, payload, id desc),
+        first_value(t order by number nulls first, payload, id desc),
+        last_value(visitor order by number nulls first, payload, id desc)
+    from events group by number";
+
+/// Sessions of rows that a window numbers.
+pub(super) const SESSIONS: &str = "
+    select visitor, session, count(*), min(t), max(t), sum(number), max(payload),
+        first_value(payload order by t, number), last_value(id order by t, number, payload, id)
+            filter (where number is not null),
+        first_value(id order by t, number, payload, id), avg(id)
+    from (
+        select *, session_number(t) over (
+            partition by visitor order by t, number, payload, id
+        ) as session
+        from events
+    )
+    group by visitor, session";
+
+/// By id, over a deduplication, without most of the columns.
+const SESSION_IDS: &str = "
+    select session, n, last - first, last_page from (
+        select session, visitor, count(*) as n, arrow_cast(max(t), 'Int64') as last,
+            arrow_cast(min(t), 'Int64') as first,
+            last_value(payload order by t, id) as last_page
+        from (
+            select *, session_id(visitor, t, interval '2 minutes') over (
+                partition by visitor order by t, id
+            ) as session
+            from (
+                select *, row_number() over (partition by number, payload order by t, id) as copy
+                from events
+            )
+            where copy < 40
+        )
+        group by session, visitor
+    )";
+
+/// Nothing but how many there are.
+const COUNTED: &str = "
+    select count(*), max(n) from (
+        select visitor, session, count(*) as n from (
+            select visitor, session_number(t) over (partition by visitor order by t) as session
+            from events
+        ) group by visitor, session
+    )";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_are_those_of_the_standard_operator() {
+    for seed in 0..30 {
+        let mut draws = ChaCha8Rng::seed_from_u64(1000 + seed);
+        let events = events(&mut draws);
+        for sql in [GROUPS, TIED, SESSIONS, SESSION_IDS, COUNTED] {
+            let standard = Run {
+                operator: false,
+                partitions: 1,
+                batch: 8192,
+                memory: None,
+            };
+            let (expected, ..) = rows(&context(&events, standard).await, sql).await;
+            let late = Run {
+                operator: true,
+                partitions: draws.random_range(1..4),
+                batch: [3, 50, 1000, 8192].choose(&mut draws).copied().unwrap_or(1),
+                memory: draws.random_bool(0.4).then_some(4 << 20),
+            };
+            let context = context(&events, late).await;
+            let (found, plan, _) = rows(&context, sql).await;
+            assert_eq!(plan.matches("LateAggregateExec").count(), 1, "{plan}");
+            let sessions = [SESSIONS, SESSION_IDS, COUNTED].contains(&sql);
+            assert_eq!(plan.contains("groups=sessions"), sessions, "{plan}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "seed {seed}, {late:?}\n{plan}");
+            }
+            assert_eq!(found.len(), expected.len(), "seed {seed}, {late:?}");
+        }
+    }
+}
+
+/// Picked rows that find no room are put together on disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wide_rows_wait_on_disk() {
+    let folder = TempDir::new().unwrap();
+    let rows = 12_000;
+    let visitors =
+        (0..rows).map(|row| (row % 7 != 0).then(|| format!("visitor-{}", row % 4001)));
+    let times = (0..rows).map(|row| (row * 7919) % rows * 1000);
+    let texts = (0..rows).map(|row| format!("{row}-{}", "text".repeat(1000)));
+    let columns: [(&str, ArrayRef); 4] = [
+        ("visitor", Arc::new(visitors.collect::<StringArray>())),
+        (
+            "t",
+            Arc::new(TimestampMillisecondArray::from_iter_values(times)),
+        ),
+        ("id", Arc::new(Int64Array::from_iter_values(0..rows))),
+        ("payload", Arc::new(StringArray::from_iter_values(texts))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write(&folder.path().join("0.parquet"), &batch);
+    let events = Events { folder };
+    let all =
+        "select visitor, first_value(payload order by t), last_value(payload order by t),
+        first_value(id order by t), last_value(id order by t), min(payload),
+        last_value(payload order by t) filter (where id % 3 = 0), count(*)
+        from events group by visitor";
+    // most groups have no such row
+    let some = "select first, last, first_id, last_id from (
+        select visitor, first_value(payload order by t) filter (where id % 2 = 0) as first,
+            last_value(payload order by t) filter (where id % 2 = 0) as last,
+            first_value(id order by t) filter (where id % 9 = 0) as first_id,
+            last_value(id order by t) filter (where id % 9 = 0) as last_id
+        from events group by visitor)";
+    for (sql, limit) in [(all, 48 << 20), (some, 14 << 20)] {
+        let mut found = Vec::new();
+        for (operator, memory) in [(false, None), (true, None), (true, Some(limit))] {
+            let run = Run {
+                operator,
+                partitions: 1,
+                batch: 1000,
+                memory,
+            };
+            let (rows, plan, bytes) = self::rows(&context(&events, run).await, sql).await;
+            assert_eq!(plan.contains("LateAggregateExec"), operator, "{plan}");
+            assert_eq!(
+                bytes > 0,
+                memory.is_some(),
+                "{bytes} bytes on disk, {memory:?}"
+            );
+            found.push(rows);
+        }
+        assert_eq!(found[0].len(), 4002);
+        assert_eq!(found[0], found[1]);
+        assert_eq!(found[1], found[2]);
+    }
+}
