@@ -11,7 +11,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Has memory come page by page. The allocator asks for huge pages, which the kernel clears
-/// whole when a byte of them is touched: twice the memory, and a fifth of a run's time.
+/// whole when a byte of them is touched: twice the memory, and much of a run's time.
 #[cfg(target_os = "linux")]
 fn small_pages() {
     // without it a run only takes longer
