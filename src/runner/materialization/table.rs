@@ -115,7 +115,7 @@ pub(super) fn metadata(job: &Job, reading: &Reading) -> BTreeMap<String, String>
     metadata
 }
 
-/// One writer a partition, side by side. The first failure drops the others.
+/// One writer a partition, side by side.
 async fn write(
     job: &Job,
     schema: &SchemaRef,
@@ -131,6 +131,13 @@ async fn write(
         };
         writers.spawn(sink.drain(stream, writer));
     }
+    all_files(writers).await
+}
+
+/// What all writers of a table have written. The first failure drops the others.
+pub(super) async fn all_files(
+    mut writers: JoinSet<Result<Uncommitted>>,
+) -> Result<Uncommitted> {
     let mut files = Uncommitted::default();
     while let Some(ended) = writers.join_next().await {
         let ended = ended.map_err(|e| {

@@ -206,36 +206,47 @@ fn spilled(plan: &Arc<dyn ExecutionPlan>) -> usize {
     own.unwrap_or_default() + below
 }
 
+/// Runs a query on DataFusion's operators and, in a drawn way, on ours: the rows must be the
+/// same. Gives our plan, and how many bytes went to disk.
+async fn same_as_standard(
+    events: &Events,
+    sql: &str,
+    draws: &mut ChaCha8Rng,
+) -> (String, usize) {
+    let standard = Run {
+        operator: false,
+        partitions: 1,
+        batch: 8192,
+        memory: None,
+    };
+    let (expected, ..) = rows(&context(events, standard).await, sql).await;
+    let late = Run {
+        operator: true,
+        partitions: draws.random_range(1..4),
+        batch: [3, 50, 1000, 8192].choose(draws).copied().unwrap_or(1),
+        memory: draws.random_bool(0.4).then_some(4 << 20),
+    };
+    let (found, plan, bytes) = rows(&context(events, late).await, sql).await;
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected, "{late:?}\n{plan}");
+    }
+    assert_eq!(found.len(), expected.len(), "{late:?}\n{plan}");
+    (plan, bytes)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_are_those_of_the_standard_operator() {
     let mut on_disk = 0;
     for seed in 0..30 {
+        println!("seed {seed}");
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         let events = events(&mut draws);
         for (sql, operators) in [(ALL, 1), (NESTED, 2), (RULES, 1), (TWO_KEYS, 1)] {
-            let standard = Run {
-                operator: false,
-                partitions: 1,
-                batch: 8192,
-                memory: None,
-            };
-            let (expected, ..) = rows(&context(&events, standard).await, sql).await;
-            let late = Run {
-                operator: true,
-                partitions: draws.random_range(1..4),
-                batch: [3, 50, 1000, 8192].choose(&mut draws).copied().unwrap_or(1),
-                memory: draws.random_bool(0.4).then_some(4 << 20),
-            };
-            let context = context(&events, late).await;
-            let (found, plan, bytes) = rows(&context, sql).await;
+            let (plan, bytes) = same_as_standard(&events, sql, &mut draws).await;
             on_disk += usize::from(bytes > 0);
             let shown = plan.matches("LateSessionizeExec").count();
             assert_eq!(shown, operators, "{plan}");
             assert!(!plan.contains("SortExec"), "{plan}");
-            for (found, expected) in found.iter().zip(&expected) {
-                assert_eq!(found, expected, "seed {seed}, {late:?}\n{plan}");
-            }
-            assert_eq!(found.len(), expected.len(), "seed {seed}, {late:?}");
         }
     }
     assert!(on_disk > 5, "only {on_disk} runs used the disk");

@@ -216,7 +216,7 @@ impl Follower {
         let states = self.states.iter_mut().zip(&mut self.ends);
         for (rule, (state, ends)) in window.rules.iter().zip(states) {
             let (facts, sessions) = facts_of(rule, window, batch, &starts, state, ends)?;
-            metrics.sessions.add(sessions);
+            metrics.found.add(sessions);
             columns.extend(facts.columns());
         }
         if window.row_numbers {

@@ -41,13 +41,6 @@ impl Wanted {
         self.ends
     }
 
-    /// Bytes of the facts about one row.
-    fn bytes(self) -> usize {
-        let four = usize::from(self.numbers) + usize::from(self.event_numbers);
-        let eight = usize::from(self.starts) + usize::from(self.ends);
-        4 * four + 8 * eight + usize::from(self.reasons)
-    }
-
     /// The types of the facts as columns.
     pub(super) fn types(self) -> impl Iterator<Item = DataType> {
         let numbers = [self.numbers, self.event_numbers, self.starts, self.ends];
@@ -193,9 +186,15 @@ pub(super) struct Facts {
     reasons: Vec<AtomicU8>,
 }
 
-fn zeros<T: Default>(rows: usize, wanted: bool) -> Vec<T> {
+/// Room for a value of each row, charged to `reservation`; none if it is not wanted.
+fn room<T: Default>(
+    wanted: bool,
+    rows: usize,
+    reservation: &MemoryReservation,
+) -> Result<Vec<T>> {
     let rows = if wanted { rows } else { 0 };
-    std::iter::repeat_with(T::default).take(rows).collect()
+    reservation.try_grow(rows.saturating_mul(size_of::<T>()))?;
+    Ok(std::iter::repeat_with(T::default).take(rows).collect())
 }
 
 impl Facts {
@@ -205,13 +204,12 @@ impl Facts {
         rows: usize,
         reservation: &MemoryReservation,
     ) -> Result<Self> {
-        reservation.try_grow(rows.saturating_mul(wanted.bytes()))?;
         Ok(Self {
-            numbers: zeros(rows, wanted.numbers),
-            event_numbers: zeros(rows, wanted.event_numbers),
-            starts: zeros(rows, wanted.starts),
-            ends: zeros(rows, wanted.ends),
-            reasons: zeros(rows, wanted.reasons),
+            numbers: room(wanted.numbers, rows, reservation)?,
+            event_numbers: room(wanted.event_numbers, rows, reservation)?,
+            starts: room(wanted.starts, rows, reservation)?,
+            ends: room(wanted.ends, rows, reservation)?,
+            reasons: room(wanted.reasons, rows, reservation)?,
         })
     }
 
@@ -313,10 +311,7 @@ impl RowNumbers {
         rows: usize,
         reservation: &MemoryReservation,
     ) -> Result<Self> {
-        if wanted {
-            reservation.try_grow(rows.saturating_mul(size_of::<AtomicU32>()))?;
-        }
-        Ok(Self(zeros(rows, wanted)))
+        room(wanted, rows, reservation).map(Self)
     }
 
     /// Numbers the rows of one key.
@@ -347,10 +342,7 @@ impl Lags {
         rows: usize,
         reservation: &MemoryReservation,
     ) -> Result<Self> {
-        if wanted {
-            reservation.try_grow(rows.saturating_mul(size_of::<AtomicU64>()))?;
-        }
-        Ok(Self(zeros(rows, wanted)))
+        room(wanted, rows, reservation).map(Self)
     }
 
     /// Goes through the rows of one key.

@@ -87,6 +87,11 @@ where
     Ok(joined(tasks).await?.into_iter().flatten().collect())
 }
 
+/// Whether memory did not suffice.
+fn exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
 /// The input was to give the same rows again, and did not.
 fn other_rows() -> DataFusionError {
     exec_datafusion_err!(

@@ -4,13 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::compute::SortOptions;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::{Count, Time};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, Time,
+};
 
 use super::entries::Part;
+use super::exhausted;
 use super::facts::{Facts, Lags, RowNumbers, Wanted};
 use super::keyed::Keyed;
 use super::narrow::same_rows;
@@ -44,10 +47,25 @@ pub(super) struct Rule {
 #[derive(Debug, Clone)]
 pub(super) struct PassMetrics {
     pub(super) keys: Count,
-    pub(super) sessions: Count,
+    /// Sessions, or groups.
+    pub(super) found: Count,
     pub(super) tied_rows: Count,
     pub(super) read: Time,
     pub(super) sort: Time,
+}
+
+impl PassMetrics {
+    pub(super) fn new(metrics: &ExecutionPlanMetricsSet, found: &'static str) -> Self {
+        let count = |name| MetricBuilder::new(metrics).global_counter(name);
+        let time = |name| MetricBuilder::new(metrics).subset_time(name, 0);
+        Self {
+            keys: count("keys"),
+            found: count(found),
+            tied_rows: count("tied_rows"),
+            read: time("narrow_read_time"),
+            sort: time("sort_and_rule_time"),
+        }
+    }
 }
 
 /// Facts about all rows, by address.
@@ -87,10 +105,7 @@ impl Window {
             return Ok(None);
         }
         match Box::pin(self.found(context, metrics)).await {
-            Err(error) => match error.find_root() {
-                DataFusionError::ResourcesExhausted(_) => Ok(None),
-                _ => Err(error),
-            },
+            Err(error) if exhausted(&error) => Ok(None),
             found => found,
         }
     }
@@ -162,7 +177,7 @@ impl Follow {
             }
         }
         self.metrics.keys.add(keys);
-        self.metrics.sessions.add(sessions);
+        self.metrics.found.add(sessions);
         Ok(())
     }
 }

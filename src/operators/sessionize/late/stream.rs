@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder,
-};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use futures::future::{BoxFuture, Shared, WeakShared};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -109,15 +107,7 @@ async fn known(
     metrics: &ExecutionPlanMetricsSet,
     disk: &Disk,
 ) -> Result<Known> {
-    let count = |name| MetricBuilder::new(metrics).global_counter(name);
-    let time = |name| MetricBuilder::new(metrics).subset_time(name, 0);
-    let metrics = PassMetrics {
-        keys: count("keys"),
-        sessions: count("sessions"),
-        tied_rows: count("tied_rows"),
-        read: time("narrow_read_time"),
-        sort: time("sort_and_rule_time"),
-    };
+    let metrics = PassMetrics::new(metrics, "sessions");
     if let Some(found) = window.pass(&disk.context(), &metrics).await? {
         return Ok(Known::InMemory(found));
     }

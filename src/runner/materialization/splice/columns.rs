@@ -8,6 +8,7 @@ use datafusion::arrow::compute::filter;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use datafusion::parquet::bloom_filter::Sbbf;
@@ -36,9 +37,12 @@ impl Splice {
         keeps: &BooleanArray,
         encoders: &mut Encoders,
     ) -> Result<()> {
-        let reader = self.reader(&group.file);
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
-        let builder = builder.map_err(parquet_error)?;
+        let reader = self.reader(&group.file)?;
+        let options = ArrowReaderOptions::new();
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&group.metadata), options);
+        let metadata = metadata.map_err(parquet_error)?;
+        let builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         let names = self.kept.columns.iter();
         let names = names.filter_map(|source| match source {
             ColumnSource::File(name) => Some(name.as_str()),

@@ -5,7 +5,6 @@
 //! row groups too small to be worth keeping, the table is written as any other.
 
 mod columns;
-mod file;
 mod partition;
 
 use std::sync::Arc;
@@ -14,19 +13,24 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::common::runtime::JoinSet;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::FileGroup;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetFileReaderFactory,
+};
 use datafusion::execution::TaskContext;
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_plan::ExecutionPlan;
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::{StreamExt, stream};
 use object_store::ObjectStore;
 
-use self::file::StoredFile;
 use self::partition::{Partition, Rows};
-use super::table::Written;
+use super::table::{Written, all_files};
 use super::{Job, execution_error, store_error};
 use crate::operators::{ColumnSource, KeptColumns};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
@@ -41,6 +45,7 @@ const FOOTERS: usize = 16;
 pub(super) struct Splice {
     kept: Arc<KeptColumns>,
     store: Arc<dyn ObjectStore>,
+    readers: CachedParquetFileReaderFactory,
     schema: SchemaRef,
     /// The table's columns, as Parquet sees them.
     columns: Arc<[ColumnDescPtr]>,
@@ -83,8 +88,13 @@ impl Splice {
             .row_groups(Arc::clone(schema), true)
             .map_err(store_error)?;
         let columns = columns.columns().map_err(store_error)?;
+        let footers = context
+            .runtime_env()
+            .cache_manager
+            .get_file_metadata_cache();
         let mut splice = Self {
             kept: Arc::new(kept),
+            readers: CachedParquetFileReaderFactory::new(Arc::clone(&store), footers),
             store,
             schema: Arc::clone(schema),
             columns: columns.into(),
@@ -92,13 +102,10 @@ impl Splice {
             partitions: Vec::new(),
         };
         for files in &splice.kept.files {
-            let footers = stream::iter(files.files().to_vec());
-            let footers = footers.map(|file| splice.groups(file)).buffered(FOOTERS);
-            let groups: Vec<Option<Vec<Group>>> = footers.try_collect().await?;
-            let Some(groups) = groups.into_iter().collect::<Option<Vec<_>>>() else {
-                return Ok(None);
-            };
-            splice.partitions.push(groups.concat());
+            match splice.groups_of(files).await? {
+                Some(groups) => splice.partitions.push(groups),
+                None => return Ok(None),
+            }
         }
         let mut groups = splice.partitions.iter().flatten();
         splice.page_index = groups.all(|group| splice.has_page_index(group));
@@ -108,9 +115,25 @@ impl Splice {
         Ok((rows >= count * SMALLEST).then_some(splice))
     }
 
+    /// The row groups of files, in order; `None` as soon as one cannot be copied.
+    async fn groups_of(&self, files: &FileGroup) -> Result<Option<Vec<Group>>> {
+        let footers = stream::iter(files.files().to_vec());
+        let mut footers = footers.map(|file| self.groups(file)).buffered(FOOTERS);
+        let mut groups = Vec::new();
+        while let Some(of_file) = footers.next().await.transpose()? {
+            match of_file {
+                Some(of_file) => groups.extend(of_file),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(groups))
+    }
+
     /// The row groups of a file that are in its range; `None` if they cannot be copied.
     async fn groups(&self, file: PartitionedFile) -> Result<Option<Vec<Group>>> {
-        let metadata = self.reader(&file).get_metadata(None).await;
+        let indexes =
+            ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = self.reader(&file)?.get_metadata(Some(&indexes)).await;
         let metadata = metadata.map_err(|e| {
             let what = format!("cannot read `{}`", file.object_meta.location);
             execution_error(DataFusionError::from(e).context(what))
@@ -192,14 +215,14 @@ impl Splice {
         pages.is_some_and(|pages| leaves.all(|leaf| pages.get(leaf).is_some()))
     }
 
-    fn reader(&self, file: &PartitionedFile) -> StoredFile {
-        StoredFile {
-            store: Arc::clone(&self.store),
-            meta: file.object_meta.clone(),
-        }
+    /// Reads a file; its footer may be one that the scan has read.
+    fn reader(&self, file: &PartitionedFile) -> Result<Box<dyn AsyncFileReader>> {
+        let metrics = ExecutionPlanMetricsSet::new();
+        let reader = self.readers.create_reader(0, file.clone(), None, &metrics);
+        reader.map(|reader| reader as _).map_err(execution_error)
     }
 
-    /// Writes the files, a partition a task. The first failure drops the others.
+    /// Writes the files, a partition a task.
     pub(super) async fn write(
         self,
         job: &Job,
@@ -225,15 +248,7 @@ impl Splice {
             };
             tasks.spawn(partition.write(groups));
         }
-        let mut files = Uncommitted::default();
-        while let Some(ended) = tasks.join_next().await {
-            let ended = ended.map_err(|e| {
-                RunnerError::new(ErrorKind::Internal, "a table writer ended unexpectedly")
-                    .with_source(e)
-            })?;
-            files.extend(ended?);
-        }
-        Ok(files)
+        all_files(tasks).await
     }
 }
 

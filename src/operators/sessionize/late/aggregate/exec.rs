@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
+use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
@@ -14,7 +14,7 @@ use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, apply_expression_roots,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
@@ -25,11 +25,12 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::groups::GroupMetrics;
 use super::plan::AggregatePlan;
 use super::run::Run;
 use super::spec::{Output, Spec, Value};
+use crate::operators::sessionize::late::exhausted;
 use crate::operators::sessionize::late::narrow::{indexes, moved_columns, repeatable};
+use crate::operators::sessionize::late::pass::PassMetrics;
 use crate::operators::spill::Disk;
 
 /// How many values must be picked for two passes to cost less than one.
@@ -226,21 +227,13 @@ impl ExecutionPlan for LateAggregateExec {
         let Some(plan) = &self.plan else {
             return internal_err!("LateAggregateExec ran before its plan was final");
         };
-        let count = |name| MetricBuilder::new(&self.metrics).global_counter(name);
-        let time = |name| MetricBuilder::new(&self.metrics).subset_time(name, partition);
         let spills = SpillMetrics::new(&self.metrics, partition);
         let run = Run {
             plan: Arc::clone(plan),
             schema: self.schema(),
             disk: Disk::new(Arc::clone(&context), spills, "LateAggregateExec"),
             metrics: BaselineMetrics::new(&self.metrics, partition),
-            narrow: GroupMetrics {
-                groups: count("groups"),
-                keys: count("keys"),
-                tied_rows: count("tied_rows"),
-                read: time("narrow_read_time"),
-                sort: time("sort_and_rule_time"),
-            },
+            narrow: PassMetrics::new(&self.metrics, "groups"),
         };
         let (this, schema) = (self.clone(), self.schema());
         let rows = async move {
@@ -295,10 +288,6 @@ impl ExecutionPlan for LateAggregateExec {
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::LowerEqual
     }
-}
-
-fn exhausted(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
 impl LateAggregateExec {

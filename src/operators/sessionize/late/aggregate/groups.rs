@@ -9,12 +9,12 @@ use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::physical_plan::metrics::{Count, Time};
 
 use super::plan::AggregatePlan;
 use crate::boundary::{Event, Rules, SessionState};
 use crate::operators::sessionize::late::entries::{Entry, Part};
 use crate::operators::sessionize::late::order::Order;
+use crate::operators::sessionize::late::pass::PassMetrics;
 
 /// In place of the address of a row that there is not.
 const NO_ROW: u32 = u32::MAX;
@@ -45,16 +45,6 @@ pub(super) struct Row {
     pub(super) group: u32,
 }
 
-/// What is counted.
-#[derive(Debug, Clone)]
-pub(super) struct GroupMetrics {
-    pub(super) groups: Count,
-    pub(super) keys: Count,
-    pub(super) tied_rows: Count,
-    pub(super) read: Time,
-    pub(super) sort: Time,
-}
-
 /// The groups of one part.
 #[derive(Debug, Default)]
 struct PartGroups {
@@ -76,7 +66,7 @@ struct Follow {
     of_rows: Arc<Vec<AtomicU32>>,
     next: Arc<AtomicU32>,
     reservation: Arc<MemoryReservation>,
-    metrics: GroupMetrics,
+    metrics: PassMetrics,
 }
 
 impl AggregatePlan {
@@ -84,7 +74,7 @@ impl AggregatePlan {
     pub(super) async fn groups(
         self: &Arc<Self>,
         context: &Arc<TaskContext>,
-        metrics: &GroupMetrics,
+        metrics: &PassMetrics,
     ) -> Result<Option<Groups>> {
         let consumer = MemoryConsumer::new("LateAggregateExec").with_can_spill(true);
         let reservation = consumer.register(context.memory_pool());
@@ -213,7 +203,7 @@ impl Follow {
             }
         }
         self.metrics.keys.add(keys);
-        self.metrics.groups.add(runs.len());
+        self.metrics.found.add(runs.len());
         self.reservation
             .try_grow(runs.len().saturating_mul(self.plan.bytes_of_group()))?;
         let groups = runs.len() as u32;

@@ -14,11 +14,11 @@ use futures::stream;
 
 use super::assemble::{Assembler, Rows};
 use super::disk::{ByGroup, PicksOnDisk};
-use super::groups::GroupMetrics;
 use super::others::others;
 use super::picks::{Picks, Reading};
 use super::plan::AggregatePlan;
 use crate::operators::sessionize::late::emit::RecentIds;
+use crate::operators::sessionize::late::pass::PassMetrics;
 use crate::operators::spill::Disk;
 
 pub(super) struct Run {
@@ -26,7 +26,7 @@ pub(super) struct Run {
     pub(super) schema: SchemaRef,
     pub(super) disk: Disk,
     pub(super) metrics: BaselineMetrics,
-    pub(super) narrow: GroupMetrics,
+    pub(super) narrow: PassMetrics,
 }
 
 /// Where the next groups come from.
