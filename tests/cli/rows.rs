@@ -166,3 +166,16 @@ fn older_versions_are_read_until_a_vacuum() {
         "{text}"
     );
 }
+
+#[test]
+fn a_query_that_spills_nothing_needs_no_folder_to_spill_to() {
+    let project = Project::small();
+    let mut query = project.command(&["query", "select 1 as n", "--format", "csv"]);
+    let output = query
+        .env("TMPDIR", project.path("missing"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n1\n");
+}

@@ -12,7 +12,7 @@ mod sql_error;
 mod unreadable;
 mod upkeep;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -82,7 +82,9 @@ impl Engine {
         options: &EngineOptions,
         stores: Stores,
     ) -> Result<Self> {
-        let spill = options.spill_dir.as_deref().map(spill_folder).transpose()?;
+        let spill = options.spill_dir.as_deref();
+        // a query that has to spill says what is wrong with the folder; others need none
+        let spill = spill.and_then(|within| SpillFolder::new_in(within).ok());
         let mut engine = Self {
             context: session::context(options, spill.as_ref())?,
             catalog: ProjectCatalog::new(stores.clone()),
@@ -341,11 +343,4 @@ async fn limited(
         None => rows,
     };
     rows.execute_stream().await.map_err(execution_error)
-}
-
-fn spill_folder(within: &Path) -> Result<SpillFolder> {
-    SpillFolder::new_in(within).map_err(|e| {
-        let message = format!("cannot make a folder in `{}`", within.display());
-        RunnerError::new(ErrorKind::Store, message).with_source(e)
-    })
 }
