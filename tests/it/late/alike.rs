@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
 };
 use tempfile::TempDir;
 
-use super::{Events, Run, context, rows, write};
+use super::{Events, Memory, Run, context, rows, write};
 
 /// Windows that look alike in a plan's words and are not: their narrow pass is not shared.
 /// And an id that is not of the key is not the same throughout a session.
@@ -51,7 +51,7 @@ async fn windows_that_look_alike_are_told_apart() {
             operator,
             partitions: 1,
             batch: 1000,
-            memory: None,
+            memory: Memory::Unbounded,
         });
         let (expected, ..) = rows(&context(&events, standard).await, sql).await;
         let (found, plan, _) = rows(&context(&events, late).await, sql).await;

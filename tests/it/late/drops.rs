@@ -11,7 +11,7 @@ use datafusion_sessionize::SessionizeSqlExt;
 use tempfile::TempDir;
 
 use super::groups::{GROUPS, SESSIONS};
-use super::{ALL, Events, RULES, Run, context_in, spilled, write};
+use super::{ALL, Events, Memory, RULES, Run, context_in, spilled, write};
 
 /// How many files are below a folder.
 fn files(folder: &Path) -> usize {
@@ -41,7 +41,7 @@ async fn a_dropped_query_lets_go_of_everything() {
                 operator: true,
                 partitions: 2,
                 batch: 1000,
-                memory: Some(memory),
+                memory: Memory::Shared(memory),
             };
             let context = context_in(&events, run, spill.path()).await;
             let frame = context.sessionize_sql(sql).await.unwrap();

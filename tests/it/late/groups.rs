@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::{Events, Run, context, events, same_as_standard, write};
+use super::{Events, Memory, Run, context, events, same_as_standard, write};
 
 /// First and last rows of visitors, by one order and by its reverse.
 pub(super) const GROUPS: &str = "
@@ -33,7 +33,7 @@ const TIED: &str = "
 /// Sessions of rows that a window numbers.
 pub(super) const SESSIONS: &str = "
     select visitor, session, count(*), min(t), max(t), sum(number), max(payload),
-        first_value(payload order by t, number), last_value(id order by t, number, payload, id)
+        first_value(payload order by t, number, payload), last_value(id order by t, number, payload, id)
             filter (where number is not null),
         first_value(id order by t, number, payload, id), avg(id)
     from (
@@ -122,7 +122,11 @@ async fn wide_rows_wait_on_disk() {
         from events group by visitor)";
     for (sql, limit) in [(all, 48 << 20), (some, 14 << 20)] {
         let mut found = Vec::new();
-        for (operator, memory) in [(false, None), (true, None), (true, Some(limit))] {
+        for (operator, memory) in [
+            (false, Memory::Unbounded),
+            (true, Memory::Unbounded),
+            (true, Memory::Shared(limit)),
+        ] {
             let run = Run {
                 operator,
                 partitions: 1,
@@ -134,7 +138,7 @@ async fn wide_rows_wait_on_disk() {
             assert_eq!(plan.contains("LateAggregateExec"), operator, "{plan}");
             assert_eq!(
                 bytes > 0,
-                memory.is_some(),
+                matches!(memory, Memory::Shared(_)),
                 "{bytes} bytes on disk, {memory:?}"
             );
             found.push(rows);
