@@ -13,11 +13,13 @@ use datafusion::parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use datafusion::parquet::bloom_filter::Sbbf;
 use datafusion::parquet::column::writer::ColumnCloseResult;
+use datafusion::parquet::schema::types::ColumnDescPtr;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
-use super::{Group, Splice, leaf, other_rows, parquet_error};
-use crate::operators::ColumnSource;
+use super::forms::{Column, Form, leaf};
+use super::pages::Chunk;
+use super::{Group, Splice, other_rows, parquet_error};
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 use crate::runner::materialization::table::cast_column;
@@ -30,37 +32,48 @@ const BLOOM: u64 = 1 << 20;
 pub(super) type Encoders = Vec<Option<ArrowColumnWriter>>;
 
 impl Splice {
-    /// Encodes the columns of a row group that would be copied if it lost no row.
-    pub(super) async fn encode_kept(
+    /// Encodes columns of a row group's files, without the rows that are not kept.
+    pub(super) async fn encode_decoded(
         &self,
         group: &Group,
+        columns: &[Column<'_>],
         keeps: &BooleanArray,
         encoders: &mut Encoders,
     ) -> Result<()> {
+        if columns.is_empty() {
+            return Ok(());
+        }
         let reader = self.reader(&group.file)?;
         let options = ArrowReaderOptions::new();
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(&group.metadata), options);
         let metadata = metadata.map_err(parquet_error)?;
         let builder =
             ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
-        let names = self.kept.columns.iter();
-        let names = names.filter_map(|source| match source {
-            ColumnSource::File(name) => Some(name.as_str()),
-            ColumnSource::Made(_) => None,
+        let roots = builder.parquet_schema().root_schema().get_fields();
+        let roots = roots.iter().enumerate().filter(|(_, root)| {
+            columns
+                .iter()
+                .any(|column| column.name == Some(root.name()))
         });
-        let columns = ProjectionMask::columns(builder.parquet_schema(), names);
+        let roots: Vec<_> = roots.map(|(index, _)| index).collect();
+        let roots = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_row_groups(vec![group.index]);
-        let batches = builder.with_projection(columns).build();
+        let batches = builder.with_projection(roots).build();
         let mut batches = batches.map_err(parquet_error)?;
         let mut from = 0;
         while let Some(batch) = batches.next().await.transpose().map_err(parquet_error)? {
             let mask = keeps.slice(from, batch.num_rows());
             from += batch.num_rows();
-            for (index, source) in self.kept.columns.iter().enumerate() {
-                if let ColumnSource::File(name) = source {
-                    let column = batch.column_by_name(name).ok_or_else(other_rows)?;
-                    self.encode(index, column, Some(&mask), encoders)?;
-                }
+            for column in columns {
+                let values = column.name.and_then(|name| batch.column_by_name(name));
+                let values = values.ok_or_else(other_rows)?;
+                let values = match mask.true_count() == mask.len() {
+                    true => Arc::clone(values),
+                    false => {
+                        filter(values, &mask).map_err(|e| execution_error(e.into()))?
+                    }
+                };
+                self.encode(column.index, &values, encoders)?;
             }
         }
         Ok(())
@@ -70,20 +83,69 @@ impl Splice {
         &self,
         index: usize,
         values: &ArrayRef,
-        mask: Option<&BooleanArray>,
         encoders: &mut Encoders,
     ) -> Result<()> {
         let field = self.schema.field(index);
-        let values = match mask {
-            None => Arc::clone(values),
-            Some(mask) => filter(values, mask).map_err(|e| execution_error(e.into()))?,
-        };
-        let values = cast_column(&values, field).map_err(execution_error)?;
-        let encoder = encoders[index].as_mut().ok_or_else(other_rows)?;
-        for leaf in compute_leaves(field, &values).map_err(parquet_error)? {
-            encoder.write(&leaf).map_err(parquet_error)?;
+        let values = cast_column(values, field).map_err(execution_error)?;
+        let encoders = &mut encoders[self.leaves[index].clone()];
+        let leaves = compute_leaves(field, &values).map_err(parquet_error)?;
+        for (encoder, leaf) in encoders.iter_mut().zip(&leaves) {
+            let encoder = encoder.as_mut().ok_or_else(other_rows)?;
+            encoder.write(leaf).map_err(parquet_error)?;
         }
         Ok(())
+    }
+
+    /// A column of a row group's files, with the rows that are kept; `None` if it is to be
+    /// encoded.
+    pub(super) async fn copied_or_edited(
+        &self,
+        group: &Group,
+        column: Column<'_>,
+        keeps: &BooleanArray,
+    ) -> Result<Option<CopiedChunk>> {
+        let Some(name) = column.name.filter(|_| column.form == Form::Copied) else {
+            return Ok(None);
+        };
+        let kept = keeps.true_count();
+        if kept == group.rows {
+            return self.copied(group, name, column.index).await.map(Some);
+        }
+        // a dictionary of many values that no row has any more would be of no use
+        if 2 * kept < group.rows {
+            return Ok(None);
+        }
+        self.without(group, name, column.index, keeps).await
+    }
+
+    /// A column of a row group without the rows that are not kept; `None` if its values have
+    /// to be decoded for that.
+    pub(super) async fn without(
+        &self,
+        group: &Group,
+        name: &str,
+        index: usize,
+        keeps: &BooleanArray,
+    ) -> Result<Option<CopiedChunk>> {
+        let leaf = leaf(&group.metadata, name).ok_or_else(other_rows)?;
+        let metadata = group.metadata.row_group(group.index).column(leaf);
+        let (start, length) = metadata.byte_range();
+        let chunk = Chunk {
+            bytes: self.fetch(&group.file, start..start + length).await?,
+            metadata,
+            column: self.column(index),
+            bloom_filter: self.bloom_filter(group, leaf).await?,
+        };
+        let kept = chunk.without(keeps.values(), self.page_index);
+        kept.map_err(|e| {
+            let location = &group.file.object_meta.location;
+            let what = format!("cannot read column `{name}` of `{location}`");
+            execution_error(DataFusionError::from(e).context(what))
+        })
+    }
+
+    fn column(&self, index: usize) -> &ColumnDescPtr {
+        &self.columns[self.leaves[index].start]
     }
 
     /// A column of a row group as it is, with its page index and its bloom filter.
@@ -97,7 +159,7 @@ impl Splice {
         let leaf = leaf(metadata, name).ok_or_else(other_rows)?;
         let chunk = metadata.row_group(group.index).column(leaf);
         let (start, length) = chunk.byte_range();
-        let column = &self.columns[index];
+        let column = self.column(index);
         let offset_index = metadata
             .offset_index()
             .and_then(|pages| pages.get(group.index)?.get(leaf).cloned());

@@ -1,12 +1,16 @@
 //! Tables whose rows are those of Parquet files, with columns more: the files' column chunks
 //! are copied as they are, and only the new columns are encoded.
 //!
-//! Row groups that lose rows are encoded anew. Where files have other types than the table, or
-//! row groups too small to be worth keeping, the table is written as any other.
+//! Of row groups that lose some rows the pages are put together anew, where that needs no value
+//! decoded. Columns of another type than the table's are encoded; where row groups are too small
+//! to be worth keeping, the table is written as any other.
 
 mod columns;
+mod forms;
+mod pages;
 mod partition;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -20,19 +24,19 @@ use datafusion::datasource::physical_plan::parquet::{
 use datafusion::execution::TaskContext;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
-use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
+use self::forms::{Form, leaf, leaves};
 use self::partition::{Partition, Rows};
 use super::table::{Written, all_files};
 use super::{Job, execution_error, store_error};
-use crate::operators::{ColumnSource, KeptColumns};
+use crate::operators::KeptColumns;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::table::Uncommitted;
 
@@ -49,6 +53,10 @@ pub(super) struct Splice {
     schema: SchemaRef,
     /// The table's columns, as Parquet sees them.
     columns: Arc<[ColumnDescPtr]>,
+    /// Which of these each field has.
+    leaves: Vec<Range<usize>>,
+    /// How each field is written.
+    forms: Vec<Form>,
     /// Whether all files have one of the columns that are copied.
     page_index: bool,
     /// The row groups of each partition, in order.
@@ -77,8 +85,7 @@ impl Splice {
         context: &Arc<TaskContext>,
     ) -> Result<Option<Self>> {
         let kept = KeptColumns::of(plan).map_err(execution_error)?;
-        let flat = schema.fields().iter().all(|f| !f.data_type().is_nested());
-        let Some(kept) = kept.filter(|_| flat) else {
+        let Some(kept) = kept else {
             return Ok(None);
         };
         let store = context.runtime_env().object_store(&kept.store);
@@ -97,15 +104,19 @@ impl Splice {
             readers: CachedParquetFileReaderFactory::new(Arc::clone(&store), footers),
             store,
             schema: Arc::clone(schema),
+            leaves: leaves(schema, &columns),
             columns: columns.into(),
+            forms: Vec::new(),
             page_index: true,
             partitions: Vec::new(),
         };
         for files in &splice.kept.files {
-            match splice.groups_of(files).await? {
-                Some(groups) => splice.partitions.push(groups),
-                None => return Ok(None),
-            }
+            let groups = splice.groups_of(files).await?;
+            splice.partitions.push(groups);
+        }
+        match splice.forms(&plan.schema())? {
+            Some(forms) if forms.contains(&Form::Copied) => splice.forms = forms,
+            _ => return Ok(None),
         }
         let mut groups = splice.partitions.iter().flatten();
         splice.page_index = groups.all(|group| splice.has_page_index(group));
@@ -115,22 +126,16 @@ impl Splice {
         Ok((rows >= count * SMALLEST).then_some(splice))
     }
 
-    /// The row groups of files, in order; `None` as soon as one cannot be copied.
-    async fn groups_of(&self, files: &FileGroup) -> Result<Option<Vec<Group>>> {
+    /// The row groups of files, in order.
+    async fn groups_of(&self, files: &FileGroup) -> Result<Vec<Group>> {
         let footers = stream::iter(files.files().to_vec());
-        let mut footers = footers.map(|file| self.groups(file)).buffered(FOOTERS);
-        let mut groups = Vec::new();
-        while let Some(of_file) = footers.next().await.transpose()? {
-            match of_file {
-                Some(of_file) => groups.extend(of_file),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(groups))
+        let footers = footers.map(|file| self.groups(file)).buffered(FOOTERS);
+        let groups: Vec<Vec<Group>> = footers.try_collect().await?;
+        Ok(groups.into_iter().flatten().collect())
     }
 
-    /// The row groups of a file that are in its range; `None` if they cannot be copied.
-    async fn groups(&self, file: PartitionedFile) -> Result<Option<Vec<Group>>> {
+    /// The row groups of a file that are in its range.
+    async fn groups(&self, file: PartitionedFile) -> Result<Vec<Group>> {
         let indexes =
             ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = self.reader(&file)?.get_metadata(Some(&indexes)).await;
@@ -138,9 +143,6 @@ impl Splice {
             let what = format!("cannot read `{}`", file.object_meta.location);
             execution_error(DataFusionError::from(e).context(what))
         })?;
-        if !self.can_copy(&metadata, &file)? {
-            return Ok(None);
-        }
         let groups = metadata.row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| {
             // as DataFusion deals row groups out
@@ -157,62 +159,18 @@ impl Splice {
             index,
             rows: usize::try_from(group.num_rows()).unwrap_or_default(),
         });
-        Ok(Some(groups.collect()))
-    }
-
-    /// Whether the chunks of the columns that are kept are as the table's would be.
-    fn can_copy(
-        &self,
-        metadata: &ParquetMetaData,
-        file: &PartitionedFile,
-    ) -> Result<bool> {
-        let of_file = metadata.file_metadata();
-        let keys = of_file.key_value_metadata();
-        let types = parquet_to_arrow_schema(of_file.schema_descr(), keys);
-        let types = types.map_err(parquet_error)?;
-        let sources = self.kept.columns.iter().enumerate();
-        for (index, source) in sources {
-            let ColumnSource::File(name) = source else {
-                continue;
-            };
-            let field = self.schema.field(index);
-            let same_type = types
-                .field_with_name(name)
-                .is_ok_and(|of| of.data_type() == field.data_type());
-            let Some(column) = leaf(metadata, name).filter(|_| same_type) else {
-                return Ok(false);
-            };
-            let (from, to) =
-                (of_file.schema_descr().column(column), &self.columns[index]);
-            let alike = from.physical_type() == to.physical_type()
-                && from.type_length() == to.type_length()
-                && from.max_def_level() == to.max_def_level()
-                && from.max_rep_level() == to.max_rep_level();
-            let inside = metadata.row_groups().iter().all(|group| {
-                let chunk = group.column(column);
-                let start = chunk.dictionary_page_offset();
-                let start = start.unwrap_or_else(|| chunk.data_page_offset());
-                let end = start.checked_add(chunk.compressed_size());
-                let size = i64::try_from(file.object_meta.size).unwrap_or(i64::MAX);
-                start > 0 && end.is_some_and(|end| end <= size)
-            });
-            if !alike || !inside {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(groups.collect())
     }
 
     /// Whether the places of the pages of all columns that are copied are known.
     fn has_page_index(&self, group: &Group) -> bool {
-        let sources = self.kept.columns.iter();
-        let mut leaves = sources.filter_map(|source| match source {
-            ColumnSource::File(name) => leaf(&group.metadata, name),
-            ColumnSource::Made(_) => None,
-        });
         let pages = group.metadata.offset_index();
         let pages = pages.and_then(|pages| pages.get(group.index));
-        pages.is_some_and(|pages| leaves.all(|leaf| pages.get(leaf).is_some()))
+        let mut copied = self.fields().filter(|field| field.form == Form::Copied);
+        copied.all(|field| {
+            let leaf = field.name.and_then(|name| leaf(&group.metadata, name));
+            pages.is_some_and(|pages| leaf.is_some_and(|leaf| pages.get(leaf).is_some()))
+        })
     }
 
     /// Reads a file; its footer may be one that the scan has read.
@@ -250,15 +208,6 @@ impl Splice {
         }
         all_files(tasks).await
     }
-}
-
-/// The place of a column among a file's leaves; `None` if it has parts.
-fn leaf(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
-    let columns = metadata.file_metadata().schema_descr().columns();
-    columns.iter().position(|column| {
-        let parts = column.path().parts();
-        parts.len() == 1 && parts[0] == name
-    })
 }
 
 /// The files were to have the same rows again, and have not.

@@ -8,8 +8,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::columns::Encoders;
+use super::forms::Form;
 use super::{Group, Splice, other_rows, parquet_error};
-use crate::operators::ColumnSource;
 use crate::runner::error::Result;
 use crate::runner::materialization::table::Written;
 use crate::runner::materialization::{execution_error, store_error};
@@ -88,22 +88,29 @@ impl Partition {
         if kept == 0 {
             return Ok(());
         }
-        if kept < group.rows {
-            self.splice
-                .encode_kept(group, &keeps, &mut encoders)
-                .await?;
+        let splice = Arc::clone(&self.splice);
+        let mut copied = Vec::with_capacity(splice.forms.len());
+        let mut decoded = Vec::new();
+        for column in splice.fields() {
+            let chunk = splice.copied_or_edited(group, column, &keeps).await?;
+            if chunk.is_none() && column.name.is_some() {
+                decoded.push(column);
+            }
+            copied.push(chunk);
         }
+        splice
+            .encode_decoded(group, &decoded, &keeps, &mut encoders)
+            .await?;
         let mut chunks = Vec::with_capacity(encoders.len());
-        for (index, source) in self.splice.kept.columns.iter().enumerate() {
-            chunks.push(match source {
-                ColumnSource::File(name) if kept == group.rows => {
-                    Chunk::Copied(self.splice.copied(group, name, index).await?)
-                }
-                _ => {
-                    let encoder = encoders[index].take().ok_or_else(other_rows)?;
-                    Chunk::Encoded(encoder.close().map_err(parquet_error)?)
-                }
-            });
+        for (leaves, copied) in splice.leaves.iter().zip(copied) {
+            if let Some(copied) = copied {
+                chunks.push(Chunk::Copied(copied));
+                continue;
+            }
+            for encoder in &mut encoders[leaves.clone()] {
+                let encoder = encoder.take().ok_or_else(other_rows)?;
+                chunks.push(Chunk::Encoded(encoder.close().map_err(parquet_error)?));
+            }
         }
         self.writer.write(chunks).await.map_err(store_error)?;
         self.progress.add(kept);
@@ -139,10 +146,10 @@ impl Partition {
         while left > 0 {
             let batch = self.made.next(left).await?.ok_or_else(other_rows)?;
             left -= batch.num_rows();
-            for (index, source) in self.splice.kept.columns.iter().enumerate() {
-                if let ColumnSource::Made(place) = source {
-                    let values = batch.column(*place);
-                    self.splice.encode(index, values, None, encoders)?;
+            for column in self.splice.fields() {
+                if let Form::Made(place) = column.form {
+                    let values = batch.column(place);
+                    self.splice.encode(column.index, values, encoders)?;
                 }
             }
         }
