@@ -219,9 +219,8 @@ impl Table {
     pub(crate) fn row_groups(
         &self,
         schema: SchemaRef,
-        page_index: bool,
     ) -> Result<RowGroupWriter, TableError> {
-        RowGroupWriter::try_new(self, schema, page_index)
+        RowGroupWriter::try_new(self, schema)
     }
 
     /// Commits `files` in one log entry on top of `base` (`None`: creates the table) and

@@ -12,7 +12,6 @@ use datafusion::parquet::arrow::arrow_writer::{
 use datafusion::parquet::column::writer::ColumnCloseResult;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
-use datafusion::parquet::file::properties::EnabledStatistics;
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
@@ -91,22 +90,9 @@ impl ChunkReader for ChunkBytes {
 }
 
 impl RowGroupWriter {
-    /// A file has a page index for all its columns or for none.
-    pub(crate) fn try_new(
-        table: &Table,
-        schema: SchemaRef,
-        page_index: bool,
-    ) -> Result<Self, TableError> {
-        let mut files = NewFiles::of(table, schema)?;
-        if !page_index {
-            let properties = files.properties.into_builder();
-            files.properties = properties
-                .set_offset_index_disabled(true)
-                .set_statistics_enabled(EnabledStatistics::Chunk)
-                .build();
-        }
+    pub(crate) fn try_new(table: &Table, schema: SchemaRef) -> Result<Self, TableError> {
         Ok(Self {
-            files,
+            files: NewFiles::of(table, schema)?,
             current: None,
         })
     }

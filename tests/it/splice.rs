@@ -1,5 +1,5 @@
 //! Tables that keep columns of Parquet files: chunks are copied byte for byte where no row is
-//! dropped, encoded anew where one is, and read the same as any table.
+//! dropped, put together anew where one is, and read the same as any table.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
 };
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -216,7 +218,7 @@ fn chunks_are_copied_as_they_are() {
 }
 
 #[test]
-fn a_row_group_that_loses_a_row_is_encoded_anew() {
+fn a_row_group_that_loses_a_row_is_put_together_anew() {
     let lake = lake(&[("deduplicated", DEDUPLICATED)]);
     sessionize(&lake.project(), &["run"]);
     let (from, to) = ([lake.file(0), lake.file(1)], lake.files("deduplicated"));
@@ -259,7 +261,7 @@ fn rows_are_those_of_any_table() {
 
 /// A file of another writer: no statistics, a required column, another unit of time.
 #[test]
-fn what_cannot_be_copied_is_written_as_ever() {
+fn files_of_another_writer() {
     let lake = lake(&[("keeps_all", KEEPS_ALL)]);
     let none = WriterProperties::builder()
         .set_statistics_enabled(EnabledStatistics::None)
@@ -268,7 +270,23 @@ fn what_cannot_be_copied_is_written_as_ever() {
         .build();
     write(&lake.file(1), &events(1), none);
     sessionize(&lake.project(), &["run"]);
-    // copied, but nothing is said of values that nobody counted
+    // copied, and the places of the pages are found out
+    for file in lake.files("keeps_all") {
+        let file = open(&file);
+        let pages = file.metadata.offset_index().unwrap();
+        for (group, pages) in file.metadata.row_groups().iter().zip(pages) {
+            assert_eq!(pages.len(), group.num_columns());
+            for (chunk, pages) in group.columns().iter().zip(pages) {
+                let pages = pages.page_locations();
+                assert!(pages.iter().all(|page| page.compressed_page_size > 0));
+                let (start, length) = chunk.byte_range();
+                let last = pages.last().unwrap();
+                let end = last.offset + i64::from(last.compressed_page_size);
+                assert_eq!(end, (start + length) as i64);
+            }
+        }
+    }
+    // but nothing is said of values that nobody counted
     let folder = lake.folder.path().join("tables/keeps_all/_delta_log");
     let log = fs::read_to_string(folder.join("00000000000000000000.json")).unwrap();
     let count = sessionize(
@@ -303,4 +321,56 @@ fn what_cannot_be_copied_is_written_as_ever() {
     );
     let sum: i64 = (0..100_000).sum::<i64>() - 50_007 + 3;
     assert_eq!(count, format!("n,s\n100000,{sum}\n"));
+}
+
+/// Times without a zone and lists are written as any table has them; the others are copied.
+#[test]
+fn a_column_of_another_type_does_not_stop_the_others() {
+    let sql =
+        "select *, session_number(t) over (partition by visitor order by t, id) as number
+        from {{ source('lake', 'events') }}";
+    let some = DEDUPLICATED;
+    let (plain, plain_some) = (
+        AS_ANY_TABLE.replace("{{ model }}", sql),
+        AS_ANY_TABLE.replace("{{ model }}", some),
+    );
+    let lake = lake(&[
+        ("mixed", sql),
+        ("some", some),
+        ("mixed_plain", &plain),
+        ("some_plain", &plain_some),
+    ]);
+    for file in 0..2 {
+        let rows = events(file);
+        let numbers = 0..rows.num_rows() as i64;
+        let local = TimestampMillisecondArray::from_iter_values(numbers.clone());
+        let lists = numbers.map(|row| Some(vec![Some(row); (row % 3) as usize]));
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+        let fields = rows.schema();
+        let columns = fields.fields().iter().map(|f| f.name().as_str());
+        let columns = columns.zip(rows.columns().iter().cloned());
+        let columns = columns.chain([
+            ("local", Arc::new(local) as ArrayRef),
+            ("tags", Arc::new(lists) as ArrayRef),
+        ]);
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        write(&lake.file(file), &rows, properties());
+    }
+    sessionize(&lake.project(), &["run"]);
+    let from = [lake.file(0), lake.file(1)];
+    let mut expected = all_chunks(&from, "text");
+    let mut found = all_chunks(&lake.files("mixed"), "text");
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    for table in ["mixed", "some"] {
+        let cells = "id, visitor, t, text, local, tags, number";
+        let query = format!(
+            "select count(*) as n, (select count(*) from {table}) as of from (
+                select {cells} from {table} except all select {cells} from {table}_plain)"
+        );
+        let differ = sessionize(&lake.project(), &["query", &query, "--format", "csv"]);
+        let rows = if table == "mixed" { 100_000 } else { 99_999 };
+        assert_eq!(differ, format!("n,of\n0,{rows}\n"), "{table}");
+    }
 }

@@ -6,6 +6,8 @@
 //! ```
 
 mod bytes;
+#[cfg(feature = "runner")]
+mod changed;
 mod convert;
 mod dotted;
 mod files;

@@ -126,6 +126,12 @@ impl FileTable {
         &self.origin
     }
 
+    /// Where its files are.
+    #[cfg(feature = "runner")]
+    pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
     /// Its columns.
     #[cfg(feature = "runner")]
     pub(crate) fn arrow_schema(&self) -> &SchemaRef {

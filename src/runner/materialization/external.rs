@@ -133,7 +133,7 @@ async fn local(job: &Job, place: &Path) -> Result<u64> {
             .await
             .map_err(|e| io(&fresh, e))?;
     }
-    job.gate.enter()?;
+    job.enter_gate().await?;
     let _stale = Leftover(stale.clone());
     let folder = tokio::fs::metadata(place).await.is_ok_and(|m| m.is_dir());
     if folder || fresh.is_dir() && place.exists() {

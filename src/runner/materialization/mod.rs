@@ -24,7 +24,7 @@ use md5::{Digest, Md5};
 use url::Url;
 
 use crate::runner::compile::{Materialized, Node};
-use crate::runner::error::Result;
+use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::store::Stores;
 use crate::table::{Table, TableVersion};
 
@@ -70,6 +70,18 @@ impl Job {
     /// does.
     fn fingerprint(&self) -> String {
         hashed(&[env!("CARGO_PKG_VERSION"), &self.definition])
+    }
+
+    /// Passes the gate, if the files that were read are still as they were: else what was
+    /// written may be of two states of a file.
+    async fn enter_gate(&self) -> Result<()> {
+        let reading = Reading::of(self.rows.logical_plan()).map_err(execution_error)?;
+        if let Some(file) = reading.changed_file().await.map_err(execution_error)? {
+            let message = format!("`{file}` changed while it was read");
+            return Err(RunnerError::new(ErrorKind::Source, message)
+                .with_hint("nothing was written; run again once it stays as it is"));
+        }
+        self.gate.enter()
     }
 
     /// A short text that differs where the definition does.

@@ -166,6 +166,16 @@ impl Reading {
         })
     }
 
+    /// A file that was read and is no longer as it was.
+    pub(super) async fn changed_file(&self) -> Result<Option<String>> {
+        for leaf in &self.leaves {
+            if let Some(file) = leaf.table.changed_file().await? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether `base` was built with the same rules of `traffic_source`.
     pub(super) fn same_traffic_rules(&self, base: &TableVersion) -> bool {
         base.metadata.get(TRAFFIC_RULES) == self.traffic_rules.as_ref()

@@ -80,7 +80,7 @@ pub(super) async fn replace(
             write(job, &schema, streams, progress).await?
         }
     };
-    job.gate.enter()?;
+    job.enter_gate().await?;
     let files = written.keep();
     let built = Built {
         rows: Some(files.iter().map(|f| f.rows).sum()),

@@ -269,6 +269,7 @@ async fn rows_are_those_of_the_standard_operator() {
             assert!(!plan.contains("SortExec"), "{plan}");
         }
     }
+    assert!(on_disk > 50, "only {on_disk} runs used the disk");
 }
 
 /// Without an order asked for, rows leave in the order of the files; asked for, in that.

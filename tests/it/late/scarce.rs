@@ -10,13 +10,13 @@ use datafusion::execution::memory_pool::{
 /// Gives so many bytes to each reservation of our operators and any number to DataFusion's:
 /// sorts of its own that run side by side leave each other nothing in a small pool.
 #[derive(Debug)]
-pub struct Scarce {
+pub(super) struct Scarce {
     pool: UnboundedMemoryPool,
     bytes: usize,
 }
 
 impl Scarce {
-    pub fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> Self {
         Self {
             pool: UnboundedMemoryPool::default(),
             bytes,

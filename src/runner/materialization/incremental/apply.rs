@@ -76,7 +76,7 @@ impl Update<'_> {
         let replaced = self.copy_without(&mut gone, &mut kept).await?;
         let mut files = fresh.finish_all().await.map_err(store_error)?;
         files.extend(kept.finish_all().await.map_err(store_error)?);
-        self.job.gate.enter()?;
+        self.job.enter_gate().await?;
         let files = files.keep();
         let bytes = files.iter().map(|f| f.size).sum();
         let change = Change::Files(replaced);

@@ -188,7 +188,7 @@ impl<'a> Increment<'a> {
         files: Uncommitted,
         reading: &Reading,
     ) -> Result<u64> {
-        self.job.gate.enter()?;
+        self.job.enter_gate().await?;
         let files = files.keep();
         let bytes = files.iter().map(|f| f.size).sum();
         let schema = Arc::clone(&self.target.schema);

@@ -13,14 +13,15 @@ use datafusion::parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves
 use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use datafusion::parquet::bloom_filter::Sbbf;
 use datafusion::parquet::column::writer::ColumnCloseResult;
+use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
 use super::forms::{Column, Form, leaf};
-use super::pages::Chunk;
+use super::pages::{Chunk, places};
 use super::{Group, Splice, other_rows, parquet_error};
-use crate::runner::error::Result;
+use crate::runner::error::{Result, RunnerError};
 use crate::runner::materialization::execution_error;
 use crate::runner::materialization::table::cast_column;
 use crate::table::{ChunkBytes, CopiedChunk, under};
@@ -136,12 +137,8 @@ impl Splice {
             column: self.column(index),
             bloom_filter: self.bloom_filter(group, leaf).await?,
         };
-        let kept = chunk.without(keeps.values(), self.page_index);
-        kept.map_err(|e| {
-            let location = &group.file.object_meta.location;
-            let what = format!("cannot read column `{name}` of `{location}`");
-            execution_error(DataFusionError::from(e).context(what))
-        })
+        let kept = chunk.without(keeps.values());
+        kept.map_err(|e| unreadable(group, name, e))
     }
 
     fn column(&self, index: usize) -> &ColumnDescPtr {
@@ -159,23 +156,27 @@ impl Splice {
         let leaf = leaf(metadata, name).ok_or_else(other_rows)?;
         let chunk = metadata.row_group(group.index).column(leaf);
         let (start, length) = chunk.byte_range();
-        let column = self.column(index);
+        let bytes = self.fetch(&group.file, start..start + length).await?;
         let offset_index = metadata
             .offset_index()
             .and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
+        let offset_index = match offset_index {
+            Some(known) => known,
+            None => places(&bytes, chunk, group.rows)
+                .map_err(|e| unreadable(group, name, e))?,
+        };
         let column_index = metadata
             .column_index()
             .and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
         Ok(CopiedChunk {
-            bytes: self.fetch(&group.file, start..start + length).await?,
+            bytes,
             close: ColumnCloseResult {
                 bytes_written: length,
                 rows_written: group.rows as u64,
-                metadata: under(column, chunk).map_err(parquet_error)?,
+                metadata: under(self.column(index), chunk).map_err(parquet_error)?,
                 bloom_filter: self.bloom_filter(group, leaf).await?,
-                // one without the other would be of no use
-                column_index: column_index.filter(|_| self.page_index),
-                offset_index: offset_index.filter(|_| self.page_index),
+                column_index,
+                offset_index: Some(offset_index),
             },
         })
     }
@@ -205,4 +206,10 @@ impl Splice {
         let bytes = bytes.map_err(|e| execution_error(DataFusionError::from(e)))?;
         Ok(ChunkBytes { start, bytes })
     }
+}
+
+fn unreadable(group: &Group, column: &str, error: ParquetError) -> RunnerError {
+    let location = &group.file.object_meta.location;
+    let what = format!("cannot read column `{column}` of `{location}`");
+    execution_error(DataFusionError::from(error).context(what))
 }

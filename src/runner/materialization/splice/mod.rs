@@ -32,7 +32,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use self::forms::{Form, leaf, leaves};
+use self::forms::{Form, leaves};
 use self::partition::{Partition, Rows};
 use super::table::{Written, all_files};
 use super::{Job, execution_error, store_error};
@@ -57,8 +57,6 @@ pub(super) struct Splice {
     leaves: Vec<Range<usize>>,
     /// How each field is written.
     forms: Vec<Form>,
-    /// Whether all files have one of the columns that are copied.
-    page_index: bool,
     /// The row groups of each partition, in order.
     partitions: Vec<Vec<Group>>,
 }
@@ -92,7 +90,7 @@ impl Splice {
         let store = store.map_err(execution_error)?;
         let columns = job
             .table
-            .row_groups(Arc::clone(schema), true)
+            .row_groups(Arc::clone(schema))
             .map_err(store_error)?;
         let columns = columns.columns().map_err(store_error)?;
         let footers = context
@@ -107,7 +105,6 @@ impl Splice {
             leaves: leaves(schema, &columns),
             columns: columns.into(),
             forms: Vec::new(),
-            page_index: true,
             partitions: Vec::new(),
         };
         for files in &splice.kept.files {
@@ -118,8 +115,6 @@ impl Splice {
             Some(forms) if forms.contains(&Form::Copied) => splice.forms = forms,
             _ => return Ok(None),
         }
-        let mut groups = splice.partitions.iter().flatten();
-        splice.page_index = groups.all(|group| splice.has_page_index(group));
         let groups = splice.partitions.iter().flatten();
         let (count, rows) =
             groups.fold((0, 0), |(n, rows), g| (n + 1, rows + g.rows as i64));
@@ -162,17 +157,6 @@ impl Splice {
         Ok(groups.collect())
     }
 
-    /// Whether the places of the pages of all columns that are copied are known.
-    fn has_page_index(&self, group: &Group) -> bool {
-        let pages = group.metadata.offset_index();
-        let pages = pages.and_then(|pages| pages.get(group.index));
-        let mut copied = self.fields().filter(|field| field.form == Form::Copied);
-        copied.all(|field| {
-            let leaf = field.name.and_then(|name| leaf(&group.metadata, name));
-            pages.is_some_and(|pages| leaf.is_some_and(|leaf| pages.get(leaf).is_some()))
-        })
-    }
-
     /// Reads a file; its footer may be one that the scan has read.
     fn reader(&self, file: &PartitionedFile) -> Result<Box<dyn AsyncFileReader>> {
         let metrics = ExecutionPlanMetricsSet::new();
@@ -194,9 +178,7 @@ impl Splice {
                 let rows = plan.execute(partition, Arc::clone(context));
                 rows.map(Rows::new).map_err(execution_error)
             };
-            let writer = job
-                .table
-                .row_groups(Arc::clone(&this.schema), this.page_index);
+            let writer = job.table.row_groups(Arc::clone(&this.schema));
             let partition = Partition {
                 splice: Arc::clone(&this),
                 made: rows(&this.kept.made)?,

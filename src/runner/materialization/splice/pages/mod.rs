@@ -4,6 +4,7 @@
 //! kept are put together anew, with bounds that are as exact as those of rows written afresh.
 
 mod hybrid;
+mod places;
 mod values;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use datafusion::parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use self::hybrid::{damaged, decode, encode, take};
+pub(super) use self::places::places;
 use self::values::{Bounds, Dictionary, Kind, plain_without};
 use crate::table::{ChunkBytes, CopiedChunk};
 
@@ -39,11 +41,7 @@ pub(super) struct Chunk<'a> {
 
 impl Chunk<'_> {
     /// The chunk with the rows that are kept; `None` if its values have to be decoded.
-    pub(super) fn without(
-        self,
-        keeps: &BooleanBuffer,
-        page_index: bool,
-    ) -> Result<Option<CopiedChunk>> {
+    pub(super) fn without(self, keeps: &BooleanBuffer) -> Result<Option<CopiedChunk>> {
         let Some(kind) = Kind::of(self.column) else {
             return Ok(None);
         };
@@ -80,7 +78,7 @@ impl Chunk<'_> {
         if row != keeps.len() {
             return Err(damaged("fewer rows than the row group has"));
         }
-        written.finish(self, page_index).map(Some)
+        written.finish(self).map(Some)
     }
 }
 
@@ -299,7 +297,7 @@ impl Written {
         Ok((written.offset, written.bytes_written))
     }
 
-    fn finish(self, chunk: Chunk<'_>, page_index: bool) -> Result<CopiedChunk> {
+    fn finish(self, chunk: Chunk<'_>) -> Result<CopiedChunk> {
         let bytes = Bytes::from(self.out.into_inner()?);
         let length = i64::try_from(bytes.len()).map_err(|_| too_large())?;
         let statistics = self
@@ -318,15 +316,14 @@ impl Written {
             .set_dictionary_page_offset(self.dictionary.then_some(0))
             .set_statistics(statistics)
             .build()?;
-        let columns = page_index.then(|| self.columns.build()).transpose()?;
         Ok(CopiedChunk {
             close: ColumnCloseResult {
                 bytes_written: bytes.len() as u64,
                 rows_written: self.rows as u64,
                 metadata,
                 bloom_filter: chunk.bloom_filter,
-                column_index: columns,
-                offset_index: page_index.then(|| self.offsets.build()),
+                column_index: Some(self.columns.build()?),
+                offset_index: Some(self.offsets.build()),
             },
             bytes: ChunkBytes { start: 0, bytes },
         })

@@ -104,7 +104,7 @@ fn without(file: &Bytes, batch: &RecordBatch, keeps: &BooleanArray) -> Bytes {
             column,
             bloom_filter: None,
         };
-        let kept = chunk.without(keeps.values(), true).unwrap().unwrap();
+        let kept = chunk.without(keeps.values()).unwrap().unwrap();
         group.append_column(&kept.bytes, kept.close).unwrap();
     }
     group.close().unwrap();
@@ -196,7 +196,7 @@ fn damaged_pages_are_an_error() {
             column: &column,
             bloom_filter: None,
         };
-        failed += usize::from(chunk.without(&keeps, true).is_err());
+        failed += usize::from(chunk.without(&keeps).is_err());
     }
     assert!(failed > 0, "no byte of {} matters", whole.len());
 }

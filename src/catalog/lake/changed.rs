@@ -1,0 +1,86 @@
+//! Whether files are still as they were when they were listed.
+
+use std::collections::HashMap;
+
+use datafusion::common::Result;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{Error, ObjectMeta, ObjectStoreExt};
+
+use super::files::shown_file;
+use super::table::{FileTable, Origin};
+
+impl FileTable {
+    /// A file of a lake that is gone or no longer as it was; those that came since do not
+    /// matter, nor do files of committed tables, which never change.
+    pub(crate) async fn changed_file(&self) -> Result<Option<String>> {
+        let Origin::Lake(location) = self.origin() else {
+            return Ok(None);
+        };
+        let files: Vec<_> = self.files().collect();
+        let now = match &files[..] {
+            [] => return Ok(None),
+            [file] => self.look(&file.location).await?,
+            [first, ..] => {
+                let folder =
+                    files.iter().fold(folder(&first.location), |folder, file| {
+                        common(&folder, &file.location)
+                    });
+                self.list(&folder).await?
+            }
+        };
+        let changed = files.iter().find(|file| {
+            let now = now.get(&file.location);
+            now.is_none_or(|now| !same(now, file))
+        });
+        Ok(changed.map(|file| shown_file(location, &file.location)))
+    }
+
+    async fn look(&self, file: &Path) -> Result<HashMap<Path, ObjectMeta>> {
+        match self.store().head(file).await {
+            Ok(meta) => Ok(HashMap::from([(file.clone(), meta)])),
+            Err(Error::NotFound { .. }) => Ok(HashMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn list(&self, folder: &Path) -> Result<HashMap<Path, ObjectMeta>> {
+        let files = self.store().list(Some(folder));
+        let files = files.map_ok(|meta| (meta.location.clone(), meta));
+        Ok(files.try_collect().await?)
+    }
+}
+
+fn same(now: &ObjectMeta, then: &ObjectMeta) -> bool {
+    // listings of some stores give no tag, and a look at one file does
+    let tags = now.e_tag.as_ref().zip(then.e_tag.as_ref());
+    now.size == then.size
+        && now.last_modified == then.last_modified
+        && tags.is_none_or(|(now, then)| now == then)
+}
+
+fn folder(file: &Path) -> Path {
+    let parts: Vec<_> = file.parts().collect();
+    let folders = parts.len().saturating_sub(1);
+    parts.into_iter().take(folders).collect()
+}
+
+/// The folder above both.
+fn common(folder: &Path, file: &Path) -> Path {
+    let same = folder.parts().zip(file.parts());
+    same.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_above_files() {
+        let first = Path::from("lake/dt=1/a.parquet");
+        assert_eq!(folder(&first), Path::from("lake/dt=1"));
+        let above = common(&folder(&first), &Path::from("lake/dt=2/b.parquet"));
+        assert_eq!(above, Path::from("lake"));
+        assert_eq!(common(&above, &Path::from("elsewhere")), Path::from(""));
+    }
+}
