@@ -8,5 +8,5 @@ pub(crate) use connected_components::ConnectedComponentsExec;
 #[cfg(feature = "runner")]
 pub(crate) use sessionize::{ColumnSource, KeptColumns};
 pub(crate) use sessionize::{
-    LateAggregateExec, LateSessionizeExec, Passes, SessionizeExec, Windows,
+    LateAggregateExec, LateSessionizeExec, SessionizeExec, Windows, ready,
 };

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::{Partitioning, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -16,7 +15,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::{LateAggregateExec, LateSessionizeExec, Passes, Windows};
+use crate::operators::{LateAggregateExec, LateSessionizeExec, Windows, ready};
 
 /// Puts the operators in.
 #[derive(Debug, Default)]
@@ -100,27 +99,7 @@ impl PhysicalOptimizerRule for FinishLateOperators {
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut passes = Passes::default();
-        plan.transform_up(|node| {
-            let ready = if let Some(exec) = node.downcast_ref::<LateSessionizeExec>() {
-                let ready = exec.ready(&mut passes)?;
-                ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
-            } else if let Some(exec) = node.downcast_ref::<LateAggregateExec>() {
-                let ready = exec.ready()?;
-                ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
-            } else {
-                return Ok(Transformed::no(node));
-            };
-            match ready {
-                Some(ready) => Ok(Transformed::yes(ready)),
-                None => internal_err!(
-                    "another rule changed the input of {}; \
-                     `SET sessionize.late_materialization = false` does without",
-                    node.name()
-                ),
-            }
-        })
-        .data()
+        ready(plan)
     }
 
     fn name(&self) -> &'static str {

@@ -42,6 +42,17 @@ with kept as (
 )
 select *, session_number(t) over (partition by visitor order by t, id) as number from kept";
 
+/// The same of rows that have what they need, as the packs do it.
+const USABLE: &str = "
+with usable as (
+    select * from {{ source('lake', 'events') }}
+    where id is not null and visitor is not null and t is not null
+), kept as (
+    select * from usable
+    qualify row_number() over (partition by id order by t, text) = 1
+)
+select *, session_number(t) over (partition by visitor order by t, id) as number from kept";
+
 /// The same rows by other ways: a join, which no chunk comes through.
 const AS_ANY_TABLE: &str = "
 select k.* from ({{ model }}) as k cross join (values (1)) as one(n)";
@@ -239,14 +250,21 @@ fn rows_are_those_of_any_table() {
     let Some(python) = python() else { return };
     let plain = |model: &str| AS_ANY_TABLE.replace("{{ model }}", model);
     let (all, some) = (plain(KEEPS_ALL), plain(DEDUPLICATED));
+    let usable = plain(USABLE);
     let lake = lake(&[
         ("keeps_all", KEEPS_ALL),
         ("deduplicated", DEDUPLICATED),
+        ("usable", USABLE),
+        ("usable_plain", &usable),
         ("keeps_all_plain", &all),
         ("deduplicated_plain", &some),
     ]);
     sessionize(&lake.project(), &["run"]);
-    let tables = ["keeps_all", "deduplicated"];
+    // only what is put together has the bloom filters of the files
+    let spliced = open(&lake.files("usable")[0]);
+    let text = spliced.metadata.row_group(0).column(3);
+    assert!(text.bloom_filter_offset().is_some());
+    let tables = ["keeps_all", "deduplicated", "usable"];
     for table in tables {
         let query = format!(
             "select count(*) as n from ((select * from {table} except all select * from \

@@ -23,4 +23,4 @@ mod run;
 pub(crate) use exec::SessionizeExec;
 #[cfg(feature = "runner")]
 pub(crate) use late::{ColumnSource, KeptColumns};
-pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Passes, Windows};
+pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Windows, ready};

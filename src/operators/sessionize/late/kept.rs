@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileSource, ParquetSource,
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, IsNotNullExpr, lit};
 use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::exec::LateSessionizeExec;
 use super::narrow::{below_filter, below_projections, inlined, project};
+use super::ready::ready;
 
 /// What a plan gives, as columns of Parquet files and columns that it makes.
 #[derive(Debug)]
@@ -24,8 +26,9 @@ pub(crate) struct KeptColumns {
     pub(crate) columns: Vec<ColumnSource>,
     /// The columns that it makes, in the order of the files, one group of files a partition.
     pub(crate) made: Arc<dyn ExecutionPlan>,
-    /// Which rows of the files it keeps, in a column of truth values; `None` if all.
-    pub(crate) keeps: Option<Arc<dyn ExecutionPlan>>,
+    /// Which rows it keeps, in a column of truth values: first of the rows of the files, then
+    /// of those that were kept, and so on.
+    pub(crate) keeps: Vec<Arc<dyn ExecutionPlan>>,
     pub(crate) files: Vec<FileGroup>,
     pub(crate) store: ObjectStoreUrl,
 }
@@ -43,6 +46,7 @@ impl KeptColumns {
     /// `None` if `plan` is not one of [`LateSessionizeExec`] over nothing but Parquet files, or
     /// keeps none of their columns.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let plan = &unpruned(plan)?;
         let Some(scan) = whole_scan(plan)? else {
             return Ok(None);
         };
@@ -62,20 +66,16 @@ impl KeptColumns {
         if made.is_empty() || made.len() == columns.len() {
             return Ok(None);
         }
-        let mut filters = Vec::new();
+        let mut keeps = Vec::new();
         plan.apply(|node| {
-            filters.extend(node.downcast_ref::<FilterExec>().cloned());
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        let keeps = match &filters[..] {
-            [] => None,
-            [filter] => {
+            if let Some(filter) = node.downcast_ref::<FilterExec>() {
                 let passes = Arc::clone(filter.predicate());
                 let passes = ProjectionExpr::new(passes, "__keeps".to_owned());
-                Some(project(filter.input(), vec![passes])?)
+                keeps.push(project(filter.input(), vec![passes])?);
             }
-            _ => return Ok(None),
-        };
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        keeps.reverse();
         Ok(Some(Self {
             columns,
             made: project(plan, made)?,
@@ -103,10 +103,40 @@ fn whole_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
     Ok(scan.filter(|_| late))
 }
 
+/// `plan`, whose scans leave no rows out because a column is null there: the filter above does
+/// that too, and row groups without any value are few.
+fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let unpruned = Arc::clone(plan).transform_up(|node| {
+        let source = node.downcast_ref::<DataSourceExec>();
+        let files = source.and_then(|s| s.data_source().downcast_ref::<FileScanConfig>());
+        let parquet = files.and_then(|f| f.file_source().downcast_ref::<ParquetSource>());
+        let (Some(files), Some(parquet)) = (files, parquet) else {
+            return Ok(Transformed::no(node));
+        };
+        let predicate = FileSource::filter(parquet);
+        let of_nulls = predicate.is_some_and(|predicate| {
+            let parts = split_conjunction(&predicate).into_iter();
+            parts.into_iter().all(|part| part.is::<IsNotNullExpr>())
+        });
+        if !of_nulls || parquet.table_parquet_options().global.pushdown_filters {
+            return Ok(Transformed::no(node));
+        }
+        let whole = Arc::new(parquet.with_predicate(lit(true)));
+        let files = FileScanConfigBuilder::from(files.clone()).with_source(whole);
+        let scan = DataSourceExec::from_data_source(files.build());
+        Ok(Transformed::yes(scan as Arc<dyn ExecutionPlan>))
+    })?;
+    match unpruned.transformed {
+        true => ready(unpruned.data),
+        false => Ok(unpruned.data),
+    }
+}
+
 fn reads_all(files: &FileScanConfig) -> bool {
     let parquet = files.file_source().downcast_ref::<ParquetSource>();
     let extended = files.file_groups.iter().flat_map(FileGroup::files);
-    parquet.is_some_and(|parquet| FileSource::filter(parquet).is_none())
+    let all = |predicate: Arc<dyn PhysicalExpr>| predicate == lit(true);
+    parquet.is_some_and(|parquet| FileSource::filter(parquet).is_none_or(all))
         && files.limit.is_none()
         && extended.into_iter().all(|file| file.extensions.is_empty())
 }

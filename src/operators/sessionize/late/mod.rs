@@ -26,6 +26,7 @@ mod keyed;
 mod narrow;
 mod order;
 mod pass;
+mod ready;
 mod stream;
 mod ties;
 mod window;
@@ -40,7 +41,7 @@ pub(crate) use aggregate::LateAggregateExec;
 pub(crate) use exec::LateSessionizeExec;
 #[cfg(feature = "runner")]
 pub(crate) use kept::{ColumnSource, KeptColumns};
-pub(crate) use stream::Passes;
+pub(crate) use ready::ready;
 pub(crate) use window::Windows;
 
 /// What the tasks give, in the order they were spawned; the first error ends the others.

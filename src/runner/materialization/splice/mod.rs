@@ -182,7 +182,7 @@ impl Splice {
             let partition = Partition {
                 splice: Arc::clone(&this),
                 made: rows(&this.kept.made)?,
-                keeps: this.kept.keeps.as_ref().map(rows).transpose()?,
+                keeps: this.kept.keeps.iter().map(rows).collect::<Result<_>>()?,
                 writer: writer.map_err(store_error)?,
                 progress: progress.clone(),
             };

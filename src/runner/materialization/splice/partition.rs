@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::{concat, prep_null_mask_filter};
+use datafusion::arrow::array::{
+    Array, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch,
+};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::compute::prep_null_mask_filter;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
@@ -63,7 +66,7 @@ impl Rows {
 pub(super) struct Partition {
     pub(super) splice: Arc<Splice>,
     pub(super) made: Rows,
-    pub(super) keeps: Option<Rows>,
+    pub(super) keeps: Vec<Rows>,
     pub(super) writer: RowGroupWriter,
     pub(super) progress: Written,
 }
@@ -119,25 +122,16 @@ impl Partition {
 
     /// Which of the next rows are kept.
     async fn keeps(&mut self, rows: usize) -> Result<BooleanArray> {
-        let Some(keeps) = &mut self.keeps else {
-            return Ok(BooleanArray::from(vec![true; rows]));
-        };
-        let (mut left, mut pieces) = (rows, Vec::new());
-        while left > 0 {
-            let batch = keeps.next(left).await?.ok_or_else(other_rows)?;
-            left -= batch.num_rows();
-            let keeps = batch.column(0).as_boolean();
-            pieces.push(match keeps.nulls() {
-                Some(_) => prep_null_mask_filter(keeps),
-                None => keeps.clone(),
-            });
+        let mut kept = BooleanBuffer::new_set(rows);
+        for filter in &mut self.keeps {
+            let passes = passes(filter, kept.count_set_bits()).await?;
+            let mut both = BooleanBufferBuilder::new(rows);
+            both.append_n(rows, false);
+            let of_kept = kept.set_indices().zip(passes.iter());
+            of_kept.for_each(|(row, passes)| both.set_bit(row, passes));
+            kept = both.finish();
         }
-        let pieces: Vec<&dyn Array> = pieces.iter().map(|p| p as &dyn Array).collect();
-        if pieces.is_empty() {
-            return Ok(BooleanArray::from(Vec::<bool>::new()));
-        }
-        let keeps = concat(&pieces).map_err(|e| execution_error(e.into()))?;
-        Ok(keeps.as_boolean().clone())
+        Ok(BooleanArray::new(kept, None))
     }
 
     /// Encodes the new columns of the next rows.
@@ -155,4 +149,19 @@ impl Partition {
         }
         Ok(())
     }
+}
+
+/// Which of the next rows pass a filter.
+async fn passes(filter: &mut Rows, rows: usize) -> Result<BooleanBuffer> {
+    let mut passes = BooleanBufferBuilder::new(rows);
+    while passes.len() < rows {
+        let batch = filter.next(rows - passes.len()).await?;
+        let batch = batch.ok_or_else(other_rows)?;
+        let of_batch = batch.column(0).as_boolean();
+        match of_batch.nulls() {
+            Some(_) => passes.append_buffer(prep_null_mask_filter(of_batch).values()),
+            None => passes.append_buffer(of_batch.values()),
+        }
+    }
+    Ok(passes.finish())
 }
