@@ -7,6 +7,7 @@
 
 mod columns;
 mod forms;
+mod one_file;
 mod pages;
 mod partition;
 mod table;
