@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::errors::ParquetError;
@@ -73,9 +73,10 @@ impl Queries {
     async fn file(&self, sql: &str, limit: Option<usize>) -> File {
         let mut out = Vec::new();
         let rows = self.rows(sql, limit).await.write_parquet(&mut out).await;
+        let rows = rows.unwrap();
         let file = File::of(Bytes::from(out));
         let of_file = file.metadata.file_metadata().num_rows();
-        assert_eq!(rows.unwrap(), of_file as u64);
+        assert_eq!(rows, of_file as u64);
         file
     }
 
@@ -185,6 +186,60 @@ async fn a_row_group_that_loses_all_rows_is_not_there() {
     let file = queries.file(&sql, None).await;
     assert_eq!(file.metadata.num_row_groups(), 5);
     assert_alike(&file, &queries.encoded(&sql).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_rows_than_asked_for() {
+    let lake = lake(&[]);
+    for partitions in [1, 2] {
+        let queries = Queries::over(&lake, partitions).await;
+        let filtered = numbered("number > 3");
+        let limited = format!("{filtered} limit 5");
+        for (sql, limit) in [
+            (KEEPS_ALL, Some(5)),
+            (&*filtered, Some(5)),
+            (&limited, None),
+        ] {
+            let file = queries.file(sql, limit).await;
+            assert_eq!(file.metadata.file_metadata().num_rows(), 5, "{sql}");
+        }
+    }
+}
+
+/// A draw gives another number each time it is evaluated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_drawn_at_random_is_drawn_once() {
+    let lake = lake(&[]);
+    let queries = Queries::over(&lake, 2).await;
+    let drawn = format!("select *, random() as r from ({KEEPS_ALL}) as numbered");
+    let ways = [
+        format!("select * from ({drawn}) as drawn where r * number < 0.5"),
+        format!("select *, r as s from ({drawn}) as drawn"),
+        format!("select *, number * 0.1 as r, number * 0.1 as s from ({KEEPS_ALL}) as numbered
+                 where number * random() < 0.5"),
+    ];
+    for sql in ways {
+        let file = queries.file(&sql, None).await;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file.bytes).unwrap();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let column = |name| batch.column_by_name(name);
+            let numbers = column("number")
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .values();
+            let draws = column("r").unwrap().as_primitive::<Float64Type>().values();
+            match column("s") {
+                Some(same) => {
+                    assert_eq!(draws, same.as_primitive::<Float64Type>().values())
+                }
+                None => {
+                    let mut rows = numbers.iter().zip(draws);
+                    assert!(rows.all(|(number, r)| *number as f64 * r < 0.5));
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
