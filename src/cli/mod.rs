@@ -14,7 +14,6 @@ mod errors;
 mod exit;
 mod interrupt;
 mod output;
-mod parquet;
 mod printer;
 mod progress;
 mod values;

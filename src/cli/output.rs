@@ -14,28 +14,28 @@ use datafusion::arrow::util::pretty::pretty_format_batches_with_options;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::properties::WriterProperties;
 use futures::StreamExt;
 
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
+use datafusion_sessionize::runner::materialization::{
+    NotWritten, QueryRows, query_failed,
+};
 
 use super::args::{OutputArguments, RowFormat};
 use super::artifacts::{Replacement, cannot_write};
 use super::context::Context;
-use super::parquet::ParquetSink;
 use super::printer::Printer;
 
-/// Writes all rows of `stream` where the arguments say.
+/// Runs a query and writes its rows where the arguments say.
 pub(crate) async fn write(
     context: &Context,
-    stream: SendableRecordBatchStream,
+    rows: QueryRows,
     arguments: &OutputArguments,
 ) -> Result<()> {
     let Some(path) = &arguments.output else {
         let mut out = BufWriter::new(Printer::stdout());
-        let written = match copy(stream, format_of(arguments), &mut out).await {
+        let written = match copy(rows, format_of(arguments), &mut out).await {
             Ok(_) => out.flush().map_err(Failure::from),
             Err(failure) => Err(failure),
         };
@@ -48,7 +48,7 @@ pub(crate) async fn write(
     };
     let absolute = context.absolute(path);
     let mut file = Replacement::create(&absolute).map_err(|e| cannot_write(path, e))?;
-    let rows = match copy(stream, format_of(arguments), file.writer()).await {
+    let rows = match copy(rows, format_of(arguments), file.writer()).await {
         Ok(rows) => rows,
         Err(Failure::Write(e)) => return Err(cannot_write(path, e)),
         Err(Failure::Query(e)) => return Err(e),
@@ -100,8 +100,7 @@ impl From<io::Error> for Failure {
 
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
-        let message = "the query failed while it ran";
-        Self::Query(RunnerError::new(ErrorKind::Execution, message).with_source(error))
+        Self::Query(query_failed(error))
     }
 }
 
@@ -126,6 +125,21 @@ impl From<ParquetError> for Failure {
     }
 }
 
+impl From<NotWritten> for Failure {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Query(e) => Self::Query(e),
+            NotWritten::File(e) => e.into(),
+        }
+    }
+}
+
+impl From<RunnerError> for Failure {
+    fn from(error: RunnerError) -> Self {
+        Self::Query(error)
+    }
+}
+
 fn unwritable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     let message = "the rows cannot be written in this format";
     let error = RunnerError::new(ErrorKind::Usage, message)
@@ -136,12 +150,12 @@ fn unwritable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fai
 
 /// Writes all rows; a failure of `out` is told from one of the format.
 async fn copy<W: Write + Send>(
-    stream: SendableRecordBatchStream,
+    rows: QueryRows,
     format: RowFormat,
     out: W,
 ) -> Result<u64, Failure> {
     let mut out = Watched { out, failed: None };
-    let copied = copy_rows(stream, format, &mut out).await;
+    let copied = copy_rows(rows, format, &mut out).await;
     match (copied, out.failed) {
         // some writers wrap the error of the place they write to in one of their own
         (Err(_), Some(kind)) => Err(Failure::Write(kind.into())),
@@ -179,15 +193,19 @@ impl<W: Write> Write for Watched<W> {
 }
 
 async fn copy_rows<W: Write + Send>(
-    mut stream: SendableRecordBatchStream,
+    rows: QueryRows,
     format: RowFormat,
-    mut out: W,
+    out: W,
 ) -> Result<u64, Failure> {
+    if format == RowFormat::Parquet {
+        return Ok(rows.write_parquet(out).await?);
+    }
+    let mut stream = rows.stream()?;
     let schema = stream.schema();
     if format == RowFormat::Table {
         return draw(stream, &schema, out).await;
     }
-    let mut sink = Sink::try_new(format, &schema, &mut out)?;
+    let mut sink = Sink::try_new(format, &schema, out)?;
     let mut rows = 0;
     while let Some(batch) = stream.next().await {
         let batch = batch?;
@@ -219,19 +237,18 @@ async fn draw(
     Ok(rows as u64)
 }
 
-/// Writes batches in one of the streaming formats.
-enum Sink<W: Write + Send> {
+/// Writes batches as text.
+enum Sink<W: Write> {
     Csv(Box<csv::Writer<W>>),
     Json(json::Writer<W, JsonArray>),
     Ndjson(json::Writer<W, LineDelimited>),
-    Parquet(Box<ParquetSink<W>>),
 }
 
-impl<W: Write + Send> Sink<W> {
+impl<W: Write> Sink<W> {
     fn try_new(format: RowFormat, schema: &SchemaRef, out: W) -> Result<Self, Failure> {
         let json = json::WriterBuilder::new().with_explicit_nulls(true);
         Ok(match format {
-            RowFormat::Csv | RowFormat::Table => {
+            RowFormat::Csv | RowFormat::Table | RowFormat::Parquet => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
                 // The header line is there even if no row is.
                 writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
@@ -239,15 +256,6 @@ impl<W: Write + Send> Sink<W> {
             }
             RowFormat::Json => Self::Json(json.build(out)),
             RowFormat::Ndjson => Self::Ndjson(json.build(out)),
-            RowFormat::Parquet => {
-                let zstd = Compression::ZSTD(ZstdLevel::default());
-                let properties = WriterProperties::builder()
-                    .set_compression(zstd)
-                    .set_created_by("sessionize".to_owned())
-                    .build();
-                let sink = ParquetSink::try_new(out, schema, properties)?;
-                Self::Parquet(Box::new(sink))
-            }
         })
     }
 
@@ -256,7 +264,6 @@ impl<W: Write + Send> Sink<W> {
             Self::Csv(writer) => writer.write(batch)?,
             Self::Json(writer) => writer.write(batch)?,
             Self::Ndjson(writer) => writer.write(batch)?,
-            Self::Parquet(sink) => sink.write(batch)?,
         }
         Ok(())
     }
@@ -269,7 +276,6 @@ impl<W: Write + Send> Sink<W> {
                 writeln!(writer.into_inner())?;
             }
             Self::Ndjson(mut writer) => writer.finish()?,
-            Self::Parquet(sink) => sink.close()?,
         }
         Ok(())
     }

@@ -101,6 +101,14 @@ impl RunnerError {
         self
     }
 
+    /// The cause; the error itself if it has none.
+    pub(crate) fn into_cause(mut self) -> Box<dyn Error + Send + Sync> {
+        match self.source.take() {
+            Some(source) => source,
+            None => Box::new(self),
+        }
+    }
+
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.kind

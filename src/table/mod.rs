@@ -23,7 +23,9 @@ use url::Url;
 
 use crate::store::Stores;
 
-pub(crate) use row_groups::{Chunk, ChunkBytes, CopiedChunk, RowGroupWriter, under};
+pub(crate) use row_groups::{
+    Chunk, ChunkBytes, CopiedChunk, RowGroupWriter, append, under,
+};
 pub(crate) use schema::{cast_column, committed_schema};
 pub use upkeep::{Commit, Vacuumed};
 pub(crate) use writer::{TableWriter, Uncommitted};

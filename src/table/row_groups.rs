@@ -14,7 +14,7 @@ use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::file::writer::SerializedFileWriter;
-use datafusion::parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+use datafusion::parquet::schema::types::ColumnDescPtr;
 use tokio::io::AsyncWriteExt;
 
 use super::writer::{NewFiles, ROLL_AT, Upload};
@@ -97,20 +97,6 @@ impl RowGroupWriter {
         })
     }
 
-    /// The columns of the files, as Parquet sees them.
-    pub(crate) fn columns(&self) -> Result<Vec<ColumnDescPtr>, TableError> {
-        let writer = ArrowWriter::try_new(
-            io::sink(),
-            Arc::clone(&self.files.schema),
-            Some(self.files.properties.clone()),
-        );
-        let writer = writer.and_then(ArrowWriter::into_serialized_writer);
-        let (writer, _) = writer.map_err(|e| {
-            TableError::caused(&self.files.url, "cannot write such columns", e)
-        })?;
-        Ok(SchemaDescriptor::columns(writer.schema_descr()).to_vec())
-    }
-
     /// Writers for the columns of the next row group.
     pub(crate) fn encoders(&mut self) -> Result<Vec<ArrowColumnWriter>, TableError> {
         let file = match self.current.take() {
@@ -130,7 +116,7 @@ impl RowGroupWriter {
             Some(file) => file,
             None => self.next_file()?,
         };
-        let written = file.append(chunks);
+        let written = append(&mut file.writer, chunks);
         written.map_err(|e| self.files.failed(&file.upload.path, e))?;
         let flushed = file.flush().await;
         flushed.map_err(|e| self.files.failed(&file.upload.path, e))?;
@@ -186,18 +172,22 @@ impl OpenFile {
         let bytes = self.collected.take();
         Ok(self.upload.to.write_all(&bytes).await?)
     }
+}
 
-    fn append(&mut self, chunks: Vec<Chunk>) -> ParquetResult<()> {
-        let mut group = self.writer.next_row_group()?;
-        for chunk in chunks {
-            match chunk {
-                Chunk::Encoded(chunk) => chunk.append_to_row_group(&mut group)?,
-                Chunk::Copied(chunk) => group.append_column(&chunk.bytes, chunk.close)?,
-            }
+/// Writes a row group.
+pub(crate) fn append<W: Write + Send>(
+    file: &mut SerializedFileWriter<W>,
+    chunks: Vec<Chunk>,
+) -> ParquetResult<()> {
+    let mut group = file.next_row_group()?;
+    for chunk in chunks {
+        match chunk {
+            Chunk::Encoded(chunk) => chunk.append_to_row_group(&mut group)?,
+            Chunk::Copied(chunk) => group.append_column(&chunk.bytes, chunk.close)?,
         }
-        group.close()?;
-        Ok(())
     }
+    group.close()?;
+    Ok(())
 }
 
 /// What a chunk's file says of it, under the column that it is to be in another file.

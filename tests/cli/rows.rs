@@ -179,3 +179,26 @@ fn a_query_that_spills_nothing_needs_no_folder_to_spill_to() {
     assert!(output.status.success(), "{told}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n1\n");
 }
+
+/// A disk that is full, and a reader that leaves: neither is a failure of the query.
+#[cfg(target_os = "linux")]
+#[test]
+fn rows_that_cannot_be_written() {
+    let project = Project::small();
+    for format in ["csv", "parquet"] {
+        let arguments = ["query", "select 1 as n", "--format", format];
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = project.command(&arguments).stdout(full.unwrap()).output();
+        let told = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+        assert!(
+            told.starts_with("error: cannot write `stdout`\n"),
+            "{format}: {told}"
+        );
+        assert!(told.contains("no storage space"), "{format}: {told}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = project.command(&arguments).stdout(writer).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.is_empty(), "{told}");
+    }
+}

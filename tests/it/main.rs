@@ -24,5 +24,6 @@ mod run;
 mod scalars;
 mod schedules;
 mod splice;
+mod splice_query;
 mod stores;
 mod strategies;

@@ -23,10 +23,10 @@ use tempfile::TempDir;
 use crate::other_engine::{compare, python, sessionize};
 
 /// Rows of a row group of the lake.
-const GROUP: usize = 20_000;
+pub(crate) const GROUP: usize = 20_000;
 
 /// Every column of the files, renamed ones among them, and two more.
-const KEEPS_ALL: &str = "
+pub(crate) const KEEPS_ALL: &str = "
 select *, visitor as who, text || '-' || session_number(t) over (
         partition by visitor order by t, id
     ) as label,
@@ -35,7 +35,7 @@ select *, visitor as who, text || '-' || session_number(t) over (
 from {{ source('lake', 'events') }}";
 
 /// Drops the second of two rows with one id.
-const DEDUPLICATED: &str = "
+pub(crate) const DEDUPLICATED: &str = "
 with kept as (
     select * from {{ source('lake', 'events') }}
     qualify row_number() over (partition by id order by t, text) = 1
@@ -57,11 +57,11 @@ select *, session_number(t) over (partition by visitor order by t, id) as number
 const AS_ANY_TABLE: &str = "
 select k.* from ({{ model }}) as k cross join (values (1)) as one(n)";
 
-struct Lake {
+pub(crate) struct Lake {
     folder: TempDir,
 }
 
-fn properties() -> WriterProperties {
+pub(crate) fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(GROUP))
@@ -71,7 +71,7 @@ fn properties() -> WriterProperties {
 
 /// Two files of two row groups and a half; an id that is there twice is in the first group of
 /// the second file.
-fn events(file: i64) -> RecordBatch {
+pub(crate) fn events(file: i64) -> RecordBatch {
     let rows = (GROUP * 5 / 2) as i64;
     let ids = (0..rows).map(|row| match (file, row) {
         (1, 7) => 3,
@@ -98,7 +98,7 @@ fn events(file: i64) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
-fn write(path: &Path, rows: &RecordBatch, properties: WriterProperties) {
+pub(crate) fn write(path: &Path, rows: &RecordBatch, properties: WriterProperties) {
     let file = fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
@@ -106,7 +106,7 @@ fn write(path: &Path, rows: &RecordBatch, properties: WriterProperties) {
 }
 
 /// A project of the models, over a lake of two files.
-fn lake(models: &[(&str, &str)]) -> Lake {
+pub(crate) fn lake(models: &[(&str, &str)]) -> Lake {
     let folder = TempDir::new().unwrap();
     let project = folder.path().join("project");
     fs::create_dir_all(project.join("models")).unwrap();
@@ -132,11 +132,11 @@ fn lake(models: &[(&str, &str)]) -> Lake {
 }
 
 impl Lake {
-    fn file(&self, file: i64) -> PathBuf {
+    pub(crate) fn file(&self, file: i64) -> PathBuf {
         self.folder.path().join(format!("lake/{file}.parquet"))
     }
 
-    fn project(&self) -> PathBuf {
+    pub(crate) fn project(&self) -> PathBuf {
         self.folder.path().join("project")
     }
 
@@ -152,24 +152,27 @@ impl Lake {
     }
 }
 
-struct File {
-    bytes: Bytes,
-    metadata: Arc<ParquetMetaData>,
+pub(crate) struct File {
+    pub(crate) bytes: Bytes,
+    pub(crate) metadata: Arc<ParquetMetaData>,
 }
 
 fn open(path: &Path) -> File {
-    let bytes = Bytes::from(fs::read(path).unwrap());
-    let options =
-        ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options);
-    let metadata = Arc::clone(reader.unwrap().metadata());
-    File { bytes, metadata }
+    File::of(Bytes::from(fs::read(path).unwrap()))
 }
 
 impl File {
+    pub(crate) fn of(bytes: Bytes) -> Self {
+        let options =
+            ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options);
+        let metadata = Arc::clone(reader.unwrap().metadata());
+        Self { bytes, metadata }
+    }
+
     /// The compressed bytes of each row group's chunk of a column.
-    fn chunks(&self, column: &str) -> Vec<Bytes> {
+    pub(crate) fn chunks(&self, column: &str) -> Vec<Bytes> {
         let groups = self.metadata.row_groups().iter();
         let chunks = groups.map(|group| {
             let chunk = group.columns().iter();
@@ -185,7 +188,7 @@ impl File {
 }
 
 /// The chunks of all files, in their order.
-fn all_chunks(files: &[PathBuf], column: &str) -> Vec<Bytes> {
+pub(crate) fn all_chunks(files: &[PathBuf], column: &str) -> Vec<Bytes> {
     let files = files.iter().map(|file| open(file));
     files.flat_map(|file| file.chunks(column)).collect()
 }

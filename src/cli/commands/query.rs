@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::execution::SendableRecordBatchStream;
-
 use datafusion_sessionize::runner::compile::compile_inline;
 use datafusion_sessionize::runner::engine::has_table;
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
+use datafusion_sessionize::runner::materialization::QueryRows;
 use datafusion_sessionize::runner::project::TextFile;
 
 use super::{show, usage};
@@ -30,19 +29,19 @@ pub(crate) fn run(context: &Context, arguments: &QueryArguments) -> Result<Exit>
             pin(&workspace, version)?;
         }
         let file = arguments.file.as_deref();
-        let stream = stream(&workspace, &sql, file, None).await?;
-        output::write(context, stream, &arguments.output).await?;
+        let rows = rows(&workspace, &sql, file, None).await?;
+        output::write(context, rows, &arguments.output).await?;
         Ok(Exit::Ok)
     })
 }
 
-/// Compiles and starts a query; at most `limit` rows.
-pub(crate) async fn stream(
+/// Compiles and plans a query; at most `limit` rows.
+pub(crate) async fn rows(
     workspace: &Workspace,
     sql: &str,
     file: Option<&Path>,
     limit: Option<usize>,
-) -> Result<SendableRecordBatchStream> {
+) -> Result<QueryRows> {
     let Workspace {
         dag,
         options,
@@ -56,7 +55,7 @@ pub(crate) async fn stream(
             text: Arc::from(sql),
         });
     }
-    engine.query(&node, limit).await
+    engine.query_rows(&node, limit).await
 }
 
 /// Reads the tables that `asked` names as of a version: `sessions=3`, or `3` for all.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion_sessionize::runner::compile::{Dag, Node, NodeKind, Selection};
 use datafusion_sessionize::runner::error::Result;
+use datafusion_sessionize::runner::materialization::QueryRows;
 
 use super::{query, usage};
 use crate::cli::args::ShowArguments;
@@ -17,8 +18,8 @@ pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit> 
     let limit = usize::try_from(arguments.limit).ok();
     context.block_on(async {
         let workspace = context.workspace("show", false).await?;
-        let stream = match (&arguments.inline, arguments.model(), limit) {
-            (Some(sql), _, _) => query::stream(&workspace, sql, None, limit).await?,
+        let rows = match (&arguments.inline, arguments.model(), limit) {
+            (Some(sql), _, _) => query::rows(&workspace, sql, None, limit).await?,
             (None, Some(name), _) => read(&workspace, name, limit).await?,
             (None, None, _) => {
                 let message = "`show` needs a model, or SQL in `--inline`";
@@ -27,7 +28,7 @@ pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit> 
                 );
             }
         };
-        output::write(context, stream, &arguments.output).await?;
+        output::write(context, rows, &arguments.output).await?;
         Ok(Exit::Ok)
     })
 }
@@ -42,9 +43,9 @@ async fn read(
     workspace: &Workspace,
     name: &str,
     limit: Option<usize>,
-) -> Result<datafusion::execution::SendableRecordBatchStream> {
+) -> Result<QueryRows> {
     let node = find(&workspace.dag, name)?;
-    workspace.engine.read(&node, limit).await
+    workspace.engine.read_rows(&node, limit).await
 }
 
 /// The one model, seed or source table that `name` selects.

@@ -28,6 +28,14 @@ pub(super) fn all() -> [ScalarUDF; 5] {
 /// What stands before the first `/` and the first `?` once every `android-app://`,
 /// `http://` and `https://` is removed wherever it stands, in this order.
 pub(super) fn host(url: &str) -> Cow<'_, str> {
+    // the usual case, without a search for each of the schemes
+    let usual = ["https://", "http://"].iter();
+    let mut usual = usual.filter_map(|scheme| url.strip_prefix(scheme));
+    let rest = usual.next().unwrap_or(url);
+    if !has_scheme(rest) {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        return Cow::Borrowed(&rest[..end]);
+    }
     let mut text = Cow::Borrowed(url);
     for scheme in ["android-app://", "http://", "https://"] {
         if let Some(at) = text.find(scheme) {
@@ -51,6 +59,11 @@ pub(super) fn host(url: &str) -> Cow<'_, str> {
             Cow::Owned(text)
         }
     }
+}
+
+fn has_scheme(text: &str) -> bool {
+    let mut colons = text.match_indices(':');
+    colons.any(|(at, _)| text[at + 1..].starts_with("//"))
 }
 
 /// The path with its leading `/`, '' if there is none; without query and fragment.

@@ -28,7 +28,7 @@ use crate::runner::compile::{
     Dag, Materialized, Node, NodeKind, Relation, SOURCE_CATALOG,
 };
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::runner::materialization::{execution_error, read_seed};
+use crate::runner::materialization::{QueryRows, execution_error, read_seed};
 use crate::runner::project::Project;
 use crate::store::Stores;
 
@@ -178,6 +178,15 @@ impl Engine {
         node: &Node,
         limit: Option<usize>,
     ) -> Result<SendableRecordBatchStream> {
+        self.query_rows(node, limit).await?.stream()
+    }
+
+    /// As [`Self::query`], planned and not run.
+    pub async fn query_rows(
+        &self,
+        node: &Node,
+        limit: Option<usize>,
+    ) -> Result<QueryRows> {
         limited(self.plan(node).await?, limit).await
     }
 
@@ -187,6 +196,15 @@ impl Engine {
         node: &Node,
         limit: Option<usize>,
     ) -> Result<SendableRecordBatchStream> {
+        self.read_rows(node, limit).await?.stream()
+    }
+
+    /// As [`Self::read`], planned and not run.
+    pub async fn read_rows(
+        &self,
+        node: &Node,
+        limit: Option<usize>,
+    ) -> Result<QueryRows> {
         let rows = match &node.relation {
             Some(relation) if node.config.materialized != Materialized::Ephemeral => {
                 let sql = format!("select * from {}", quoted(relation));
@@ -334,13 +352,10 @@ fn spoken(relation: &Relation) -> String {
 
 /// The rows, at most `limit` of them. Without a limit the plan stays as it is: an `EXPLAIN`
 /// below another node would show half of what it has to say.
-async fn limited(
-    rows: DataFrame,
-    limit: Option<usize>,
-) -> Result<SendableRecordBatchStream> {
+async fn limited(rows: DataFrame, limit: Option<usize>) -> Result<QueryRows> {
     let rows = match limit {
         Some(_) => rows.limit(0, limit).map_err(execution_error)?,
         None => rows,
     };
-    rows.execute_stream().await.map_err(execution_error)
+    QueryRows::of(rows).await
 }

@@ -1,5 +1,7 @@
 //! DataFusion's errors in the runner's words.
 
+use std::error::Error;
+
 use datafusion::common::DataFusionError;
 
 use crate::catalog::NoFiles;
@@ -88,6 +90,12 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
     found
 }
 
+/// The error of a query whose rows were already on their way.
+pub fn query_failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> RunnerError {
+    let message = "the query failed while it ran";
+    RunnerError::new(ErrorKind::Execution, message).with_source(cause)
+}
+
 /// What the store or the log of a table said.
 pub(crate) fn store_error(error: TableError) -> RunnerError {
     if let Some((said, hint)) = told_by_store(&error) {
@@ -109,7 +117,7 @@ pub(crate) fn store_error(error: TableError) -> RunnerError {
 
 /// Whether a build failed because another run committed first.
 pub(crate) fn is_conflict(error: &RunnerError) -> bool {
-    let source = std::error::Error::source(error);
+    let source = Error::source(error);
     let found = source.and_then(|e| e.downcast_ref::<TableError>());
     matches!(found, Some(TableError::Conflict { .. }))
 }

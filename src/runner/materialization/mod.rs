@@ -9,6 +9,7 @@ mod external;
 mod failure;
 mod gate;
 mod incremental;
+mod one_file;
 mod reading;
 mod seed;
 mod splice;
@@ -18,6 +19,7 @@ mod view;
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use futures::future::BoxFuture;
 use md5::{Digest, Md5};
@@ -28,7 +30,9 @@ use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::store::Stores;
 use crate::table::{Table, TableVersion};
 
+pub use failure::query_failed;
 pub use gate::CommitGate;
+pub use one_file::{NotWritten, QueryRows};
 
 pub(crate) use external::{export_format, export_name};
 pub(crate) use failure::{clean_message, execution_error, is_conflict, store_error};
@@ -72,21 +76,29 @@ impl Job {
         hashed(&[env!("CARGO_PKG_VERSION"), &self.definition])
     }
 
-    /// Passes the gate, if the files that were read are still as they were: else what was
-    /// written may be of two states of a file.
+    /// Passes the gate, if the files that were read are still as they were.
     async fn enter_gate(&self) -> Result<()> {
-        let reading = Reading::of(self.rows.logical_plan()).map_err(execution_error)?;
-        if let Some(file) = reading.changed_file().await.map_err(execution_error)? {
-            let message = format!("`{file}` changed while it was read");
-            return Err(RunnerError::new(ErrorKind::Source, message)
-                .with_hint("nothing was written; run again once it stays as it is"));
-        }
+        all_unchanged(self.rows.logical_plan()).await?;
         self.gate.enter()
     }
 
     /// A short text that differs where the definition does.
     fn definition_hash(&self) -> String {
         hashed(&[&self.definition])
+    }
+}
+
+/// An error if a file that `rows` come from is no longer as it was: what was written may be of
+/// two states of it.
+async fn all_unchanged(rows: &LogicalPlan) -> Result<()> {
+    let reading = Reading::of(rows).map_err(execution_error)?;
+    match reading.changed_file().await.map_err(execution_error)? {
+        None => Ok(()),
+        Some(file) => {
+            let message = format!("`{file}` changed while it was read");
+            let error = RunnerError::new(ErrorKind::Source, message);
+            Err(error.with_hint("nothing was written; run again once it stays as it is"))
+        }
     }
 }
 

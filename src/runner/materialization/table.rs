@@ -72,8 +72,8 @@ pub(super) async fn replace(
     let schema = committed_schema(&plan.schema()).map_err(execution_error)?;
     let context = state.task_ctx();
     let progress = Written::of(&job.progress);
-    let written = match Splice::of(job, &plan, &schema, &context).await? {
-        Some(splice) => splice.write(job, &context, progress).await?,
+    let written = match Splice::of(&plan, &schema, &context).await? {
+        Some(splice) => splice.write_table(job, &context, &progress).await?,
         None => {
             let streams =
                 execute_stream_partitioned(plan, context).map_err(execution_error)?;
@@ -134,19 +134,30 @@ async fn write(
     all_files(writers).await
 }
 
-/// What all writers of a table have written. The first failure drops the others.
+/// What all writers of a table have written.
 pub(super) async fn all_files(
-    mut writers: JoinSet<Result<Uncommitted>>,
+    writers: JoinSet<Result<Uncommitted>>,
 ) -> Result<Uncommitted> {
     let mut files = Uncommitted::default();
-    while let Some(ended) = writers.join_next().await {
-        let ended = ended.map_err(|e| {
-            RunnerError::new(ErrorKind::Internal, "a table writer ended unexpectedly")
-                .with_source(e)
-        })?;
-        files.extend(ended?);
+    for written in all_ended(writers).await? {
+        files.extend(written);
     }
     Ok(files)
+}
+
+/// What all writers give. The first failure drops the others.
+pub(super) async fn all_ended<T: 'static>(
+    mut writers: JoinSet<Result<T>>,
+) -> Result<Vec<T>> {
+    let mut all = Vec::with_capacity(writers.len());
+    while let Some(ended) = writers.join_next().await {
+        let ended = ended.map_err(|e| {
+            RunnerError::new(ErrorKind::Internal, "a writer ended unexpectedly")
+                .with_source(e)
+        })?;
+        all.push(ended?);
+    }
+    Ok(all)
 }
 
 /// Takes the rows of one partition.

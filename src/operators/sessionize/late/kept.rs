@@ -12,6 +12,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::expressions::{Column, IsNotNullExpr, lit};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr::split_conjunction;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
@@ -88,9 +89,10 @@ impl KeptColumns {
 
 /// The scan below, if all its rows come, and in the same order in every run.
 fn whole_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
-    let (mut late, mut scan) = (false, None);
+    let (mut late, mut sure, mut scan) = (false, true, None);
     plan.apply(|node| {
         late |= node.is::<LateSessionizeExec>();
+        sure &= node.fetch().is_none() && is_sure(node)?;
         if node.children().len() > 1 {
             return Ok(TreeNodeRecursion::Stop);
         }
@@ -100,7 +102,18 @@ fn whole_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(scan.filter(|_| late))
+    Ok(scan.filter(|_| late && sure))
+}
+
+/// Whether no expression gives another value each time it is evaluated: those of filters, and
+/// of columns that are used twice, are evaluated more than once.
+fn is_sure(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    let mut sure = true;
+    plan.apply_expressions(&mut |expression| {
+        sure &= !is_volatile(expression);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(sure)
 }
 
 /// `plan`, whose scans leave no rows out because a column is null there: the filter above does
@@ -137,7 +150,6 @@ fn reads_all(files: &FileScanConfig) -> bool {
     let extended = files.file_groups.iter().flat_map(FileGroup::files);
     let all = |predicate: Arc<dyn PhysicalExpr>| predicate == lit(true);
     parquet.is_some_and(|parquet| FileSource::filter(parquet).is_none_or(all))
-        && files.limit.is_none()
         && extended.into_iter().all(|file| file.extensions.is_empty())
 }
 

@@ -1,14 +1,16 @@
-//! Tables whose rows are those of Parquet files, with columns more: the files' column chunks
-//! are copied as they are, and only the new columns are encoded.
+//! Tables and results whose rows are those of Parquet files, with columns more: the files'
+//! column chunks are copied as they are, and only the new columns are encoded.
 //!
 //! Of row groups that lose some rows the pages are put together anew, where that needs no value
-//! decoded. Columns of another type than the table's are encoded; where row groups are too small
-//! to be worth keeping, the table is written as any other.
+//! decoded. Columns of another type than the files' are encoded; where row groups are too small
+//! to be worth keeping, all is.
 
 mod columns;
 mod forms;
+mod one_file;
 mod pages;
 mod partition;
+mod table;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, ParquetFileReaderFactory,
 };
 use datafusion::execution::TaskContext;
+use datafusion::parquet::arrow::ArrowSchemaConverter;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::ParquetError;
@@ -33,25 +36,23 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use self::forms::{Form, leaves};
-use self::partition::{Partition, Rows};
-use super::table::{Written, all_files};
-use super::{Job, execution_error, store_error};
+use self::partition::{GroupSink, Partition, Rows};
+use super::execution_error;
 use crate::operators::KeptColumns;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::Uncommitted;
 
 /// Row groups with fewer rows, on average, are put together to larger ones.
 const SMALLEST: i64 = 16 * 1024;
 /// How many footers are read at a time.
 const FOOTERS: usize = 16;
 
-/// How the columns of a table come from files.
+/// How columns that are to be written come from files.
 pub(super) struct Splice {
     kept: Arc<KeptColumns>,
     store: Arc<dyn ObjectStore>,
     readers: CachedParquetFileReaderFactory,
     schema: SchemaRef,
-    /// The table's columns, as Parquet sees them.
+    /// The columns of what is written, as Parquet sees them.
     columns: Arc<[ColumnDescPtr]>,
     /// Which of these each field has.
     leaves: Vec<Range<usize>>,
@@ -77,7 +78,6 @@ fn parquet_error(error: ParquetError) -> RunnerError {
 impl Splice {
     /// `None` if the rows of `plan` have to be encoded.
     pub(super) async fn of(
-        job: &Job,
         plan: &Arc<dyn ExecutionPlan>,
         schema: &SchemaRef,
         context: &Arc<TaskContext>,
@@ -88,11 +88,8 @@ impl Splice {
         };
         let store = context.runtime_env().object_store(&kept.store);
         let store = store.map_err(execution_error)?;
-        let columns = job
-            .table
-            .row_groups(Arc::clone(schema))
-            .map_err(store_error)?;
-        let columns = columns.columns().map_err(store_error)?;
+        let columns = ArrowSchemaConverter::new().convert(schema);
+        let columns = columns.map_err(parquet_error)?;
         let footers = context
             .runtime_env()
             .cache_manager
@@ -102,8 +99,8 @@ impl Splice {
             readers: CachedParquetFileReaderFactory::new(Arc::clone(&store), footers),
             store,
             schema: Arc::clone(schema),
-            leaves: leaves(schema, &columns),
-            columns: columns.into(),
+            leaves: leaves(schema, columns.columns()),
+            columns: columns.columns().into(),
             forms: Vec::new(),
             partitions: Vec::new(),
         };
@@ -164,13 +161,12 @@ impl Splice {
         reader.map(|reader| reader as _).map_err(execution_error)
     }
 
-    /// Writes the files, a partition a task.
-    pub(super) async fn write(
+    /// Writes each partition where `to` says, a partition a task.
+    fn start<G: GroupSink<Finished: 'static> + 'static>(
         self,
-        job: &Job,
         context: &Arc<TaskContext>,
-        progress: Written,
-    ) -> Result<Uncommitted> {
+        mut to: impl FnMut(&Self) -> Result<G>,
+    ) -> Result<JoinSet<Result<G::Finished>>> {
         let this = Arc::new(self);
         let mut tasks = JoinSet::new();
         for (partition, groups) in this.partitions.iter().cloned().enumerate() {
@@ -178,17 +174,15 @@ impl Splice {
                 let rows = plan.execute(partition, Arc::clone(context));
                 rows.map(Rows::new).map_err(execution_error)
             };
-            let writer = job.table.row_groups(Arc::clone(&this.schema));
             let partition = Partition {
                 splice: Arc::clone(&this),
                 made: rows(&this.kept.made)?,
                 keeps: this.kept.keeps.iter().map(rows).collect::<Result<_>>()?,
-                writer: writer.map_err(store_error)?,
-                progress: progress.clone(),
+                to: to(&this)?,
             };
             tasks.spawn(partition.write(groups));
         }
-        all_files(tasks).await
+        Ok(tasks)
     }
 }
 

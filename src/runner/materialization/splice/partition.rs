@@ -8,15 +8,15 @@ use datafusion::arrow::array::{
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::prep_null_mask_filter;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::parquet::arrow::arrow_writer::ArrowColumnWriter;
 use futures::StreamExt;
 
 use super::columns::Encoders;
 use super::forms::Form;
 use super::{Group, Splice, other_rows, parquet_error};
 use crate::runner::error::Result;
-use crate::runner::materialization::table::Written;
-use crate::runner::materialization::{execution_error, store_error};
-use crate::table::{Chunk, RowGroupWriter, Uncommitted};
+use crate::runner::materialization::execution_error;
+use crate::table::Chunk;
 
 /// Batches, taken some rows at a time.
 pub(super) struct Rows {
@@ -62,28 +62,46 @@ impl Rows {
     }
 }
 
+/// Where the row groups of a partition go.
+pub(super) trait GroupSink: Send {
+    /// What there is after the last row group.
+    type Finished: Send;
+
+    /// Writers for the columns of the next row group.
+    fn encoders(&mut self)
+    -> impl Future<Output = Result<Vec<ArrowColumnWriter>>> + Send;
+
+    /// Takes the next row group, of so many rows.
+    fn write(
+        &mut self,
+        chunks: Vec<Chunk>,
+        rows: usize,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    fn finish(self) -> impl Future<Output = Result<Self::Finished>> + Send;
+}
+
 /// One partition as it is written.
-pub(super) struct Partition {
+pub(super) struct Partition<G> {
     pub(super) splice: Arc<Splice>,
     pub(super) made: Rows,
     pub(super) keeps: Vec<Rows>,
-    pub(super) writer: RowGroupWriter,
-    pub(super) progress: Written,
+    pub(super) to: G,
 }
 
-impl Partition {
-    pub(super) async fn write(mut self, groups: Vec<Group>) -> Result<Uncommitted> {
+impl<G: GroupSink> Partition<G> {
+    pub(super) async fn write(mut self, groups: Vec<Group>) -> Result<G::Finished> {
         for group in groups {
             self.group(&group).await?;
         }
         if !self.made.is_done().await? {
             return Err(other_rows());
         }
-        self.writer.finish_all().await.map_err(store_error)
+        self.to.finish().await
     }
 
     async fn group(&mut self, group: &Group) -> Result<()> {
-        let encoders = self.writer.encoders().map_err(store_error)?;
+        let encoders = self.to.encoders().await?;
         let mut encoders: Encoders = encoders.into_iter().map(Some).collect();
         let keeps = self.keeps(group.rows).await?;
         let kept = keeps.true_count();
@@ -115,9 +133,7 @@ impl Partition {
                 chunks.push(Chunk::Encoded(encoder.close().map_err(parquet_error)?));
             }
         }
-        self.writer.write(chunks).await.map_err(store_error)?;
-        self.progress.add(kept);
-        Ok(())
+        self.to.write(chunks, kept).await
     }
 
     /// Which of the next rows are kept.

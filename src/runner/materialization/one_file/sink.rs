@@ -21,7 +21,7 @@ use datafusion::parquet::file::writer::SerializedFileWriter;
 const GROUP: usize = 1 << 20;
 
 /// Writes batches to one file.
-pub(crate) struct ParquetSink<W: Write + Send> {
+pub(super) struct ParquetSink<W: Write + Send> {
     file: SerializedFileWriter<W>,
     groups: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
@@ -32,7 +32,7 @@ pub(crate) struct ParquetSink<W: Write + Send> {
 }
 
 impl<W: Write + Send> ParquetSink<W> {
-    pub(crate) fn try_new(
+    pub(super) fn try_new(
         out: W,
         schema: &SchemaRef,
         properties: WriterProperties,
@@ -50,7 +50,7 @@ impl<W: Write + Send> ParquetSink<W> {
         })
     }
 
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut from = 0;
         while from < batch.num_rows() {
             let taken = (GROUP - self.rows).min(batch.num_rows() - from);
@@ -64,7 +64,7 @@ impl<W: Write + Send> ParquetSink<W> {
     }
 
     /// Ends the file.
-    pub(crate) fn close(mut self) -> Result<()> {
+    pub(super) fn close(mut self) -> Result<()> {
         self.end_group()?;
         self.file.close().map(drop)
     }
