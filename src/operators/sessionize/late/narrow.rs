@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{
+    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
+};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
@@ -179,6 +181,9 @@ pub(super) fn project(
         return Ok(Arc::new(CooperativeExec::new(below)));
     }
     if let Some(below) = plan.downcast_ref::<ProjectionExec>() {
+        if computes_twice(&columns, below.expr())? {
+            return project_in_two(below, &columns);
+        }
         let columns = columns.into_iter().map(|column| {
             let expr = inlined(&column.expr, below.expr())?;
             Ok(ProjectionExpr::new(expr, column.alias))
@@ -198,6 +203,35 @@ pub(super) fn project(
     let projection = ProjectionExec::try_new(columns, Arc::clone(plan))?;
     let pushed = plan.try_swapping_with_projection(&projection)?;
     Ok(pushed.unwrap_or_else(|| Arc::new(projection)))
+}
+
+/// Whether a value that is computed below would be computed more than once.
+fn computes_twice(columns: &[ProjectionExpr], below: &[ProjectionExpr]) -> Result<bool> {
+    let mut uses = vec![0; below.len()];
+    for column in columns {
+        column.expr.apply(|node| {
+            if let Some(column) = node.downcast_ref::<Column>() {
+                uses[column.index()] += 1;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    let mut used = below.iter().zip(uses);
+    Ok(used.any(|(value, uses)| {
+        uses > 1 && !value.expr.is::<Column>() && !value.expr.is::<Literal>()
+    }))
+}
+
+/// `columns` over what `below` computes, and of that no more than they need.
+fn project_in_two(
+    below: &ProjectionExec,
+    columns: &[ProjectionExpr],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let needed = indexes(columns.iter().map(|column| &column.expr));
+    let values = needed.iter().map(|index| below.expr()[*index].clone());
+    let values = project(below.input(), values.collect())?;
+    let columns = moved_columns(columns, &needed)?;
+    Ok(Arc::new(ProjectionExec::try_new(columns, values)?))
 }
 
 /// The same, or, if only some rows below pass a filter, `columns` of all of them and whether

@@ -69,7 +69,7 @@ impl Chunk<'_> {
             }
             let of_page = keeps.slice(row, data.rows);
             row += data.rows;
-            match data.without(&of_page, kind, dictionary.as_ref())? {
+            match data.without(&of_page, kind, dictionary.as_mut())? {
                 Some(data) if data.rows > 0 => written.data(data, nullable)?,
                 Some(_) => {}
                 None => return Ok(None),
@@ -158,7 +158,7 @@ impl<'a> Data<'a> {
         self,
         keeps: &BooleanBuffer,
         kind: Kind,
-        dictionary: Option<&Dictionary>,
+        dictionary: Option<&mut Dictionary>,
     ) -> Result<Option<Kept>> {
         let (levels, of_values) = match self.levels {
             None => (None, keeps.clone()),

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use bytes::Bytes;
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::parquet::basic::{SortOrder, Type};
 use datafusion::parquet::data_type::ByteArray;
@@ -84,6 +85,16 @@ impl Kind {
         }
     }
 
+    /// Bounds that hold a value too.
+    fn take_in<'a>(self, bounds: &mut Option<(&'a [u8], &'a [u8])>, value: &'a [u8]) {
+        let (min, max) = bounds.get_or_insert((value, value));
+        if self.compare(value, min).is_lt() {
+            *min = value;
+        } else if self.compare(value, max).is_gt() {
+            *max = value;
+        }
+    }
+
     /// Bounds that hold both.
     pub(super) fn widen(self, bounds: &mut Option<Bounds>, by: &Bounds) {
         let Some((min, max)) = bounds else {
@@ -99,6 +110,10 @@ impl Kind {
     }
 }
 
+fn owned((min, max): (&[u8], &[u8])) -> Bounds {
+    (min.to_vec(), max.to_vec())
+}
+
 fn int32(bytes: &[u8]) -> i32 {
     bytes.try_into().map_or(0, i32::from_le_bytes)
 }
@@ -109,33 +124,28 @@ fn int64(bytes: &[u8]) -> i64 {
 
 /// The values that a chunk's pages point to.
 pub(super) struct Dictionary {
-    bytes: Vec<u8>,
-    /// By rank.
+    kind: Kind,
+    bytes: Bytes,
     places: Vec<Range<usize>>,
-    /// The rank of each value.
-    ranks: Vec<u32>,
+    /// The last page that each value was met in.
+    met: Vec<u32>,
+    page: u32,
 }
 
 impl Dictionary {
-    pub(super) fn try_new(kind: Kind, bytes: &[u8], count: usize) -> Result<Self> {
-        let places = kind.places(bytes, count)?;
-        let value = |index: &u32| &bytes[places[*index as usize].clone()];
-        let mut sorted: Vec<u32> = (0..count as u32).collect();
-        sorted.sort_unstable_by(|a, b| kind.compare(value(a), value(b)));
-        let mut ranks = vec![0; count];
-        for (rank, index) in (0..).zip(&sorted) {
-            ranks[*index as usize] = rank;
-        }
+    pub(super) fn try_new(kind: Kind, bytes: &Bytes, count: usize) -> Result<Self> {
         Ok(Self {
-            bytes: bytes.to_vec(),
-            places: sorted.iter().map(|i| places[*i as usize].clone()).collect(),
-            ranks,
+            kind,
+            bytes: bytes.clone(),
+            places: kind.places(bytes, count)?,
+            met: vec![0; count],
+            page: 0,
         })
     }
 
     /// Page data with the indices that are kept of `count`, and the bounds of their values.
     pub(super) fn without(
-        &self,
+        &mut self,
         data: &[u8],
         count: usize,
         keeps: &BooleanBuffer,
@@ -150,21 +160,24 @@ impl Dictionary {
             return Err(damaged("indices of more than 32 bits"));
         }
         let mut indices = decode(data, u32::from(*bits), count)?;
-        let (mut kept, mut least, mut greatest) = (0, u32::MAX, 0);
+        self.page += 1;
+        let (mut kept, mut bounds) = (0, None);
         for row in keeps.set_indices() {
             let index = indices[row];
-            let rank = self.ranks.get(index as usize);
-            let rank = *rank.ok_or_else(|| damaged("an index past the dictionary"))?;
-            (least, greatest) = (least.min(rank), greatest.max(rank));
+            let met = self.met.get_mut(index as usize);
+            let met = met.ok_or_else(|| damaged("an index past the dictionary"))?;
+            if *met != self.page {
+                *met = self.page;
+                let value = &self.bytes[self.places[index as usize].clone()];
+                self.kind.take_in(&mut bounds, value);
+            }
             indices[kept] = index;
             kept += 1;
         }
         indices.truncate(kept);
         let mut out = vec![*bits];
         encode(&indices, u32::from(*bits), &mut out);
-        let value = |rank: u32| self.bytes[self.places[rank as usize].clone()].to_vec();
-        let bounds = (kept > 0).then(|| (value(least), value(greatest)));
-        Ok((out, bounds))
+        Ok((out, bounds.map(owned)))
     }
 }
 
@@ -177,19 +190,13 @@ pub(super) fn plain_without(
 ) -> Result<(Vec<u8>, Option<Bounds>)> {
     let places = kind.places(data, count)?;
     let mut out = Vec::with_capacity(data.len());
-    let mut bounds: Option<(&[u8], &[u8])> = None;
+    let mut bounds = None;
     for (from, until) in keeps.set_slices() {
         out.extend(&data[kind.begin(&places[from])..places[until - 1].end]);
         for place in &places[from..until] {
             let value = &data[place.clone()];
-            let (min, max) = bounds.get_or_insert((value, value));
-            if kind.compare(value, min).is_lt() {
-                *min = value;
-            } else if kind.compare(value, max).is_gt() {
-                *max = value;
-            }
+            kind.take_in(&mut bounds, value);
         }
     }
-    let bounds = bounds.map(|(min, max)| (min.to_vec(), max.to_vec()));
-    Ok((out, bounds))
+    Ok((out, bounds.map(owned)))
 }
