@@ -52,11 +52,12 @@ impl FileTable {
 }
 
 fn same(now: &ObjectMeta, then: &ObjectMeta) -> bool {
-    // listings of some stores give no tag, and a look at one file does
-    let tags = now.e_tag.as_ref().zip(then.e_tag.as_ref());
-    now.size == then.size
-        && now.last_modified == then.last_modified
-        && tags.is_none_or(|(now, then)| now == then)
+    let unchanged = match (&now.e_tag, &then.e_tag) {
+        (Some(now), Some(then)) => now == then,
+        // a listing of a store may tell of smaller parts of a second than a look at one file
+        _ => now.last_modified.timestamp() == then.last_modified.timestamp(),
+    };
+    now.size == then.size && unchanged
 }
 
 fn folder(file: &Path) -> Path {

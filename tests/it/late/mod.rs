@@ -35,7 +35,7 @@ const ALL: &str = "
         session_event_number(t) over w, is_session_start(t) over w,
         session_start_reason(t) over w, session_start(t) over w,
         session_number(t, interval '1 minute') over w, row_number() over w,
-        session_end(t) over w, session_end(t, interval '2 minutes') over w, lag(t) over w
+        session_end(t) over w, session_end(t, interval '2 minutes') over w, lag(t) over w, count(*) over w
     from events
     window w as (partition by visitor order by t, number, payload, id)";
 
@@ -54,7 +54,8 @@ const RULES: &str = "
     select id, session_number(t, split_on => payload, start_when => number = 4) over w,
         session_id(visitor, t, end_after => number = 0) over w, row_number() over w,
         session_start(t, gap => arrow_cast(number, 'Duration(Second)'), split_on => number) over w,
-        session_end(t, split_on => payload, start_when => number = 4) over w, lag(t) over w
+        session_end(t, split_on => payload, start_when => number = 4) over w, lag(t) over w,
+        count(*) over w
     from events
     where number > 0
     window w as (partition by visitor order by t, id)";
@@ -64,6 +65,15 @@ const TWO_KEYS: &str = "
     select id, row_number() over (
         partition by visitor, payload order by t nulls first, number desc nulls first, id
     )
+    from events";
+
+/// Counts of rows that tie, by one order column and by several.
+const COUNTS: &str = "
+    select visitor, t, number, payload,
+        count(*) over (partition by visitor order by t),
+        count(1) over (partition by visitor order by number desc, payload),
+        session_number(t) over (partition by payload order by t),
+        count(*) over (partition by payload order by t)
     from events";
 
 struct Events {
@@ -261,7 +271,13 @@ async fn rows_are_those_of_the_standard_operator() {
         println!("seed {seed}");
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         let events = events(&mut draws);
-        for (sql, operators) in [(ALL, 1), (NESTED, 2), (RULES, 1), (TWO_KEYS, 1)] {
+        for (sql, operators) in [
+            (ALL, 1),
+            (NESTED, 2),
+            (RULES, 1),
+            (TWO_KEYS, 1),
+            (COUNTS, 3),
+        ] {
             let (plan, bytes) = same_as_standard(&events, sql, &mut draws).await;
             on_disk += usize::from(bytes > 0);
             let shown = plan.matches("LateSessionizeExec").count();

@@ -26,6 +26,7 @@ use super::facts::{FactArrays, FactBuilder};
 use super::order::ticks;
 use super::other_rows;
 use super::pass::{PassMetrics, Rule, Window};
+use super::peers::Peers;
 use crate::boundary::{ColumnIndexes, EventColumns, SessionState};
 use crate::operators::sessionize::keys::Keys;
 use crate::operators::sessionize::run::{follow, row_numbers};
@@ -46,12 +47,8 @@ impl Window {
         let partitions = self.all.output_partitioning().partition_count();
         let files = (0..partitions).map(|_| disk.writer(Arc::clone(&schema)));
         let mut files = files.collect::<Result<Vec<_>>>()?;
-        let keys = (0..self.keyed.keys).map(|index| {
-            let field = Arc::clone(&self.all.schema().fields()[index]);
-            Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>
-        });
         let mut follower = Follower {
-            keys: Keys::new(keys.collect()),
+            keys: self.first_columns(self.keyed.keys),
             states: self.rules.iter().map(|_| SessionState::default()).collect(),
             ends: self.rules.iter().map(|_| Vec::new()).collect(),
             row_number: 0,
@@ -59,14 +56,28 @@ impl Window {
         };
         let consumer = MemoryConsumer::new("LateSessionizeExec");
         let reservation = consumer.register(disk.context().memory_pool());
+        let ordered = self.keyed.keys + self.options.len();
+        let peers = self.counts.then(|| self.first_columns(ordered));
+        let mut peers = peers.map(Peers::new);
         while let Some(batch) = rows.next().await.transpose()? {
             if batch.num_rows() > 0 {
                 let facts = follower.batch(self, &batch, metrics)?;
                 let facts = RecordBatch::try_new(Arc::clone(&schema), facts)?;
-                deal(&facts, &mut files)?;
+                match &mut peers {
+                    Some(peers) => {
+                        for facts in peers.next(&batch, facts)? {
+                            deal(&facts, &mut files)?;
+                        }
+                    }
+                    None => deal(&facts, &mut files)?,
+                }
                 let ends = follower.ends.iter().map(Vec::capacity).sum::<usize>();
-                reservation.try_resize(ends * size_of::<i64>())?;
+                let waiting = peers.as_ref().map_or(0, Peers::bytes);
+                reservation.try_resize(ends * size_of::<i64>() + waiting)?;
             }
+        }
+        for facts in peers.map(Peers::finish).transpose()?.into_iter().flatten() {
+            deal(&facts, &mut files)?;
         }
         let files = files.into_iter().map(DiskWriter::finish);
         Ok(FoundOnDisk {
@@ -74,6 +85,15 @@ impl Window {
             ends: follower.ends,
             _reservation: reservation,
         })
+    }
+
+    /// Goes by the first columns of the key and the order.
+    fn first_columns(&self, count: usize) -> Keys {
+        let columns = (0..count).map(|index| {
+            let field = Arc::clone(&self.all.schema().fields()[index]);
+            Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>
+        });
+        Keys::new(columns.collect())
     }
 
     /// All rows by key and order: their columns and, last, their addresses.
@@ -119,6 +139,9 @@ impl Window {
         if self.lags {
             fields.push(Field::new("lag", DataType::Int64, true));
         }
+        if self.counts {
+            fields.push(Field::new("count", DataType::UInt64, false));
+        }
         Arc::new(Schema::new(fields))
     }
 
@@ -135,10 +158,12 @@ impl Window {
         let mut next = |wanted: bool| if wanted { columns.next() } else { None };
         let row_numbers = next(self.row_numbers);
         let lags = next(self.lags);
+        let counts = next(self.counts);
         BatchFacts {
             rules,
             row_numbers: row_numbers.map(|c| c.as_primitive::<UInt64Type>().clone()),
             lags: lags.map(|c| c.as_primitive::<Int64Type>().clone()),
+            counts: counts.map(|c| c.as_primitive::<UInt64Type>().clone()),
         }
     }
 }
@@ -219,13 +244,18 @@ impl Follower {
             metrics.found.add(sessions);
             columns.extend(facts.columns());
         }
+        let (rows, number) = (batch.num_rows(), &mut self.row_number);
+        let numbers = window.row_numbers || window.counts;
+        let numbers = numbers.then(|| row_numbers(rows, &starts, number));
         if window.row_numbers {
-            let numbers = row_numbers(batch.num_rows(), &starts, &mut self.row_number);
-            columns.push(numbers);
+            columns.extend(numbers.clone());
         }
         if window.lags {
             let times = ticks(batch.column(window.keyed.keys))?;
             columns.push(lags(&times, &starts, &mut self.time));
+        }
+        if window.counts {
+            columns.extend(numbers);
         }
         Ok(columns)
     }

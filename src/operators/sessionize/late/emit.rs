@@ -28,6 +28,10 @@ pub(super) struct Output {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Function {
     RowNumber,
+    /// `count(*)` of the rows up to this one.
+    RowCount,
+    /// The same up to the last row that ties with it.
+    Count,
     /// Of the time, which has that type.
     Lag(DataType),
     Session {
@@ -44,8 +48,8 @@ impl Output {
     /// What it reads of the rows.
     pub(super) fn read(&self) -> &[Arc<dyn PhysicalExpr>] {
         match &self.function {
-            Function::RowNumber | Function::Lag(_) => &[],
             Function::Session { read, .. } => read,
+            _ => &[],
         }
     }
 
@@ -67,6 +71,7 @@ pub(super) struct BatchFacts {
     pub(super) rules: Vec<FactArrays>,
     pub(super) row_numbers: Option<UInt64Array>,
     pub(super) lags: Option<Int64Array>,
+    pub(super) counts: Option<UInt64Array>,
 }
 
 /// Adds the functions to batches.
@@ -98,6 +103,8 @@ impl Emit {
                 Function::RowNumber => {
                     Arc::new(wanted(facts.row_numbers.as_ref())?.clone())
                 }
+                Function::RowCount => counted(facts.row_numbers.as_ref())?,
+                Function::Count => counted(facts.counts.as_ref())?,
                 Function::Lag(time_type) => {
                     as_timestamps(wanted(facts.lags.as_ref())?, time_type)?
                 }
@@ -117,6 +124,11 @@ impl Emit {
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
+}
+
+fn counted(counts: Option<&UInt64Array>) -> Result<ArrayRef> {
+    let counts: Int64Array = wanted(counts)?.unary(u64::cast_signed);
+    Ok(Arc::new(counts))
 }
 
 fn wanted<T>(fact: Option<&T>) -> Result<&T> {

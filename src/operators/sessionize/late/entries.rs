@@ -1,5 +1,6 @@
 //! What is held of every row: the hash of its key, its time and its address.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray};
@@ -152,6 +153,8 @@ impl Entries {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) entries: Vec<Entry>,
+    /// Rows that no order column tells apart; `None` if there is but one column.
+    peers: Option<Vec<Range<usize>>>,
     _reservations: Vec<MemoryReservation>,
 }
 
@@ -226,6 +229,7 @@ impl UnsortedPart {
         }
         Part {
             entries,
+            peers: None,
             _reservations: reservations,
         }
     }
@@ -245,10 +249,28 @@ impl Part {
 
     /// Orders rows that share their place by what `rank` says of their addresses.
     pub(super) fn untie(&mut self, rank: impl Fn(u32) -> u32) {
+        let (mut peers, mut from) = (Vec::new(), 0);
         for run in self.entries.chunk_by_mut(Entry::ties) {
             if run.len() > 1 {
                 run.sort_unstable_by_key(|entry| (rank(entry.address), entry.address));
+                for equal in run.chunk_by(|a, b| rank(a.address) == rank(b.address)) {
+                    if equal.len() > 1 {
+                        peers.push(from..from + equal.len());
+                    }
+                    from += equal.len();
+                }
+            } else {
+                from += 1;
             }
         }
+        self.peers = Some(peers);
+    }
+
+    /// Rows of a key that no order column tells apart, run by run.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &[Entry]> {
+        let told = self.peers.iter().flatten();
+        let told = told.map(|peers| &self.entries[peers.clone()]);
+        let untold = self.peers.is_none().then(|| self.tied());
+        told.chain(untold.into_iter().flatten())
     }
 }

@@ -59,7 +59,7 @@ impl LateSessionizeExec {
 
     /// Whether it runs nothing but `row_number()`.
     pub(crate) fn only_numbers_rows(&self) -> bool {
-        self.shape.rules.is_empty() && !self.shape.lags
+        self.shape.rules.is_empty() && !self.shape.lags && !self.shape.counts
     }
 
     pub(super) fn shape(&self) -> &Shape {

@@ -324,6 +324,17 @@ impl RowNumbers {
         }
     }
 
+    /// Gives rows of one key that follow each other the number of the last.
+    pub(super) fn level(&self, rows: &[Entry]) {
+        let Some(last) = rows.last().filter(|_| !self.0.is_empty()) else {
+            return;
+        };
+        let number = self.0[last.address as usize].load(Ordering::Relaxed);
+        for row in rows {
+            self.0[row.address as usize].store(number, Ordering::Relaxed);
+        }
+    }
+
     /// The numbers of some rows.
     pub(super) fn array(&self, rows: Range<usize>) -> Option<UInt64Array> {
         let numbers = self.0.get(rows)?.iter();

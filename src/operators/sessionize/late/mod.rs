@@ -26,6 +26,7 @@ mod keyed;
 mod narrow;
 mod order;
 mod pass;
+mod peers;
 mod ready;
 mod stream;
 mod ties;

@@ -32,6 +32,7 @@ pub(super) struct Window {
     pub(super) rules: Vec<Rule>,
     pub(super) row_numbers: bool,
     pub(super) lags: bool,
+    pub(super) counts: bool,
 }
 
 /// One rule, and what is asked about it.
@@ -76,6 +77,7 @@ pub(super) struct Found {
     pub(super) rules: Vec<Facts>,
     pub(super) row_numbers: RowNumbers,
     pub(super) lags: Lags,
+    pub(super) counts: RowNumbers,
     pub(super) order: Order,
     reservation: MemoryReservation,
 }
@@ -88,7 +90,8 @@ impl Window {
             |rule: &Rule| (rule.wanted, rule.read.clone(), format!("{:?}", rule.bound));
         self.keyed.keys == other.keyed.keys
             && self.options == other.options
-            && (self.row_numbers, self.lags) == (other.row_numbers, other.lags)
+            && (self.row_numbers, self.lags, self.counts)
+                == (other.row_numbers, other.lags, other.counts)
             && self.rules.iter().map(rule).eq(other.rules.iter().map(rule))
             && same_rows(&self.all, &other.all)
     }
@@ -131,6 +134,7 @@ impl Window {
             rules: rules.collect::<Result<_>>()?,
             row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
             lags: Lags::try_new(self.lags, all, &reservation)?,
+            counts: RowNumbers::try_new(self.counts, all, &reservation)?,
             order: self.keyed.order,
             reservation,
         });
@@ -169,12 +173,17 @@ impl Follow {
         for key in part.keys() {
             keys += 1;
             self.found.row_numbers.follow(key);
+            self.found.counts.follow(key);
             self.found.lags.follow(self.window.keyed.order, key);
             let rules = self.window.rules.iter().zip(&self.found.rules);
             for (rule, facts) in rules {
                 let (rules, order) = (&rule.bound.rules, self.window.keyed.order);
                 sessions += facts.follow(rules, order, key, &mut state)?;
             }
+        }
+        if self.window.counts {
+            part.peers()
+                .for_each(|peers| self.found.counts.level(peers));
         }
         self.metrics.keys.add(keys);
         self.metrics.found.add(sessions);

@@ -179,7 +179,8 @@ impl Next {
                 Ok(BatchFacts {
                     rules: rules.map(|facts| facts.arrays(range.clone())).collect(),
                     row_numbers: found.row_numbers.array(range.clone()),
-                    lags: found.lags.array(found.order, range),
+                    lags: found.lags.array(found.order, range.clone()),
+                    counts: found.counts.array(range),
                 })
             }
             Self::OnDisk(facts) => facts.next(rows).await,

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
+use datafusion::functions_aggregate::count::Count;
+use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::window::PlainAggregateWindowExpr;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, WindowExpr};
@@ -27,6 +31,7 @@ pub(super) struct Shape {
     pub(super) rules: Vec<(SessionCall, Wanted)>,
     pub(super) row_numbers: bool,
     pub(super) lags: bool,
+    pub(super) counts: bool,
 }
 
 /// Window functions over one input.
@@ -80,6 +85,11 @@ impl Shape {
         let mut outputs = Vec::with_capacity(expressions.len());
         let mut rules: Vec<(SessionCall, Wanted)> = Vec::new();
         for expression in expressions {
+            let field = expression.field()?;
+            if let Some(function) = count(expression) {
+                outputs.push(Output { field, function });
+                continue;
+            }
             let function = match call(expression, &input)? {
                 Some(Call::RowNumber) => Function::RowNumber,
                 Some(Call::Lag(of)) if &of == time => match time.data_type(&input)? {
@@ -91,12 +101,14 @@ impl Shape {
                 }
                 _ => return Ok(None),
             };
-            let field = expression.field()?;
             outputs.push(Output { field, function });
         }
         let any = |of: fn(&Function) -> bool| outputs.iter().any(|o| of(&o.function));
         let shape = Self {
-            row_numbers: any(|function| matches!(function, Function::RowNumber)),
+            row_numbers: any(|function| {
+                matches!(function, Function::RowNumber | Function::RowCount)
+            }),
+            counts: any(|function| matches!(function, Function::Count)),
             lags: any(|function| matches!(function, Function::Lag(_))),
             rules,
             key,
@@ -134,7 +146,36 @@ impl Shape {
             rules,
             row_numbers: self.row_numbers,
             lags: self.lags,
+            counts: self.counts,
         })
+    }
+}
+
+/// `count(*)` of the rows so far: up to the last one that ties with this one, unless the frame
+/// is of rows.
+fn count(expression: &Arc<dyn WindowExpr>) -> Option<Function> {
+    let window = expression.as_any();
+    let window = window.downcast_ref::<PlainAggregateWindowExpr>()?;
+    let aggregate = window.get_aggregate_expr();
+    let constant = |e: &Arc<dyn PhysicalExpr>| {
+        let literal = e.downcast_ref::<Literal>();
+        literal.is_some_and(|literal| !literal.value().is_null())
+    };
+    let counts_rows = aggregate.fun().inner().is::<Count>()
+        && !aggregate.is_distinct()
+        && aggregate.expressions().iter().all(constant)
+        // the plan has no other word of it
+        && format!("{window:?}").ends_with("filter: None }");
+    let frame = expression.get_window_frame();
+    let so_far = frame.start_bound.is_unbounded()
+        && frame.end_bound == WindowFrameBound::CurrentRow;
+    if !counts_rows || !so_far {
+        return None;
+    }
+    match frame.units {
+        WindowFrameUnits::Range => Some(Function::Count),
+        WindowFrameUnits::Rows => Some(Function::RowCount),
+        WindowFrameUnits::Groups => None,
     }
 }
 

@@ -70,7 +70,7 @@ impl Chunk<'_> {
             let of_page = keeps.slice(row, data.rows);
             row += data.rows;
             match data.without(&of_page, kind, dictionary.as_mut())? {
-                Some(data) if data.rows > 0 => written.data(data, nullable)?,
+                Some(data) if data.rows > 0 => written.data(&data, nullable)?,
                 Some(_) => {}
                 None => return Ok(None),
             }
@@ -239,7 +239,7 @@ impl Written {
         self.page(page, values.len()).map(drop)
     }
 
-    fn data(&mut self, data: Kept, nullable: bool) -> Result<()> {
+    fn data(&mut self, data: &Kept, nullable: bool) -> Result<()> {
         let mut bytes = Vec::with_capacity(data.values.len() + 64);
         if nullable {
             let levels = data.levels.as_deref().unwrap_or_default();
