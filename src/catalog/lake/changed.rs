@@ -74,7 +74,44 @@ fn common(folder: &Path, file: &Path) -> Path {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::super::open;
     use super::*;
+    use crate::catalog::{EventLakeOptions, LakeMemory};
+    use crate::store::Stores;
+
+    #[tokio::test]
+    async fn a_file_that_is_another_one_or_gone_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        };
+        write("a.csv", "n\n1\n");
+        write("b.csv", "n\n2\n");
+        let (context, stores) = (SessionContext::new(), Stores::default());
+        let lake = async |location: &str| {
+            let options = EventLakeOptions {
+                location: location.to_owned(),
+                base: folder.path().to_owned(),
+                ..EventLakeOptions::default()
+            };
+            let memory = LakeMemory::default();
+            open(&context, &stores, &options, &memory).await.unwrap()
+        };
+        let (all, one) = (lake(".").await, lake("b.csv").await);
+        write("c.csv", "n\n3\n");
+        assert_eq!(all.changed_file().await.unwrap(), None);
+        assert_eq!(one.changed_file().await.unwrap(), None);
+        write("b.csv", "n\n22\n");
+        for table in [&all, &one] {
+            let changed = table.changed_file().await.unwrap().unwrap();
+            assert!(changed.ends_with("b.csv"), "{changed}");
+        }
+        std::fs::remove_file(folder.path().join("a.csv")).unwrap();
+        let gone = all.changed_file().await.unwrap().unwrap();
+        assert!(gone.ends_with("a.csv"), "{gone}");
+    }
 
     #[test]
     fn the_folder_above_files() {
