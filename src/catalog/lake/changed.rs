@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use datafusion::common::Result;
 use futures::TryStreamExt;
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStoreExt};
 
-use super::files::shown_file;
+use super::files::{file_at, parent, shown_file};
 use super::table::{FileTable, Origin};
 
 impl FileTable {
@@ -18,15 +18,22 @@ impl FileTable {
             return Ok(None);
         };
         let files: Vec<_> = self.files().collect();
-        let now = match &files[..] {
+        let now: HashMap<_, _> = match &files[..] {
             [] => return Ok(None),
-            [file] => self.look(&file.location).await?,
+            // also where a store does not list
+            [file] => file_at(self.store(), &file.location)
+                .await?
+                .into_iter()
+                .map(|now| (now.location.clone(), now))
+                .collect(),
             [first, ..] => {
-                let folder =
-                    files.iter().fold(folder(&first.location), |folder, file| {
-                        common(&folder, &file.location)
-                    });
-                self.list(&folder).await?
+                let folder = parent(&first.location);
+                let folder = files
+                    .iter()
+                    .fold(folder, |folder, file| common(&folder, &file.location));
+                let now = self.store().list(Some(&folder));
+                let now = now.map_ok(|now| (now.location.clone(), now));
+                now.try_collect().await?
             }
         };
         let changed = files.iter().find(|file| {
@@ -34,20 +41,6 @@ impl FileTable {
             now.is_none_or(|now| !same(now, file))
         });
         Ok(changed.map(|file| shown_file(location, &file.location)))
-    }
-
-    async fn look(&self, file: &Path) -> Result<HashMap<Path, ObjectMeta>> {
-        match self.store().head(file).await {
-            Ok(meta) => Ok(HashMap::from([(file.clone(), meta)])),
-            Err(Error::NotFound { .. }) => Ok(HashMap::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn list(&self, folder: &Path) -> Result<HashMap<Path, ObjectMeta>> {
-        let files = self.store().list(Some(folder));
-        let files = files.map_ok(|meta| (meta.location.clone(), meta));
-        Ok(files.try_collect().await?)
     }
 }
 
@@ -58,12 +51,6 @@ fn same(now: &ObjectMeta, then: &ObjectMeta) -> bool {
         _ => now.last_modified.timestamp() == then.last_modified.timestamp(),
     };
     now.size == then.size && unchanged
-}
-
-fn folder(file: &Path) -> Path {
-    let parts: Vec<_> = file.parts().collect();
-    let folders = parts.len().saturating_sub(1);
-    parts.into_iter().take(folders).collect()
 }
 
 /// The folder above both.
@@ -116,8 +103,8 @@ mod tests {
     #[test]
     fn the_folder_above_files() {
         let first = Path::from("lake/dt=1/a.parquet");
-        assert_eq!(folder(&first), Path::from("lake/dt=1"));
-        let above = common(&folder(&first), &Path::from("lake/dt=2/b.parquet"));
+        assert_eq!(parent(&first), Path::from("lake/dt=1"));
+        let above = common(&parent(&first), &Path::from("lake/dt=2/b.parquet"));
         assert_eq!(above, Path::from("lake"));
         assert_eq!(common(&above, &Path::from("elsewhere")), Path::from(""));
     }

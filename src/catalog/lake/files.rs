@@ -166,7 +166,8 @@ pub(super) async fn list(
     chosen(files, base, format, location)
 }
 
-async fn file_at(
+/// The file at a path, if there is one.
+pub(super) async fn file_at(
     store: &Arc<dyn ObjectStore>,
     path: &Path,
 ) -> Result<Option<ObjectMeta>> {
@@ -197,7 +198,8 @@ async fn guessed(
     )
 }
 
-fn parent(path: &Path) -> Path {
+/// The folder of a file.
+pub(super) fn parent(path: &Path) -> Path {
     let parts: Vec<_> = path.parts().collect();
     let folders = parts.len().saturating_sub(1);
     parts.into_iter().take(folders).collect()

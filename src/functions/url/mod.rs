@@ -28,37 +28,21 @@ pub(super) fn all() -> [ScalarUDF; 5] {
 /// What stands before the first `/` and the first `?` once every `android-app://`,
 /// `http://` and `https://` is removed wherever it stands, in this order.
 pub(super) fn host(url: &str) -> Cow<'_, str> {
-    // the usual case, without a search for each of the schemes
-    let usual = ["https://", "http://"].iter();
-    let mut usual = usual.filter_map(|scheme| url.strip_prefix(scheme));
-    let rest = usual.next().unwrap_or(url);
+    const SCHEMES: [&str; 3] = ["android-app://", "http://", "https://"];
+    // the usual case, one in front or none, needs no copy
+    let mut in_front = SCHEMES.iter().filter_map(|scheme| url.strip_prefix(scheme));
+    let rest = in_front.next().unwrap_or(url);
     if !has_scheme(rest) {
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        return Cow::Borrowed(&rest[..end]);
+        return Cow::Borrowed(&rest[..end_of_host(rest)]);
     }
-    let mut text = Cow::Borrowed(url);
-    for scheme in ["android-app://", "http://", "https://"] {
-        if let Some(at) = text.find(scheme) {
-            // the usual case, a single one in front, needs no copy
-            text = match text {
-                Cow::Borrowed(text)
-                    if at == 0 && !text[scheme.len()..].contains(scheme) =>
-                {
-                    Cow::Borrowed(&text[scheme.len()..])
-                }
-                text => Cow::Owned(text.replace(scheme, "")),
-            };
-        }
-    }
-    let end = text.find('/').unwrap_or(text.len());
-    let end = text[..end].find('?').unwrap_or(end);
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
-        Cow::Owned(mut text) => {
-            text.truncate(end);
-            Cow::Owned(text)
-        }
-    }
+    let remove = |text: String, scheme: &&str| text.replace(scheme, "");
+    let mut text = SCHEMES.iter().fold(url.to_owned(), remove);
+    text.truncate(end_of_host(&text));
+    Cow::Owned(text)
+}
+
+fn end_of_host(text: &str) -> usize {
+    text.find(['/', '?']).unwrap_or(text.len())
 }
 
 fn has_scheme(text: &str) -> bool {

@@ -168,7 +168,9 @@ impl Reading {
 
     /// A file that was read and is no longer as it was.
     pub(super) async fn changed_file(&self) -> Result<Option<String>> {
-        for leaf in &self.leaves {
+        let locations = self.leaves.iter().map(|leaf| (&leaf.location, leaf));
+        // a location that is read twice is looked at once
+        for leaf in locations.collect::<BTreeMap<_, _>>().values() {
             if let Some(file) = leaf.table.changed_file().await? {
                 return Ok(Some(file));
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{
-    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, UnboundedMemoryPool,
+    MemoryPool, MemoryReservation, UnboundedMemoryPool,
 };
 
 /// Gives so many bytes to each reservation of our operators and any number to DataFusion's:
@@ -35,14 +35,6 @@ impl MemoryPool for Scarce {
         "scarce"
     }
 
-    fn register(&self, consumer: &MemoryConsumer) {
-        self.pool.register(consumer);
-    }
-
-    fn unregister(&self, consumer: &MemoryConsumer) {
-        self.pool.unregister(consumer);
-    }
-
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.pool.grow(reservation, additional);
     }
@@ -62,9 +54,5 @@ impl MemoryPool for Scarce {
 
     fn reserved(&self) -> usize {
         self.pool.reserved()
-    }
-
-    fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Infinite
     }
 }

@@ -128,8 +128,8 @@ fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         };
         let predicate = FileSource::filter(parquet);
         let of_nulls = predicate.is_some_and(|predicate| {
-            let parts = split_conjunction(&predicate).into_iter();
-            parts.into_iter().all(|part| part.is::<IsNotNullExpr>())
+            let parts = split_conjunction(&predicate);
+            parts.iter().all(|part| part.is::<IsNotNullExpr>())
         });
         if !of_nulls || parquet.table_parquet_options().global.pushdown_filters {
             return Ok(Transformed::no(node));

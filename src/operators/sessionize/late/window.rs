@@ -85,12 +85,8 @@ impl Shape {
         let mut outputs = Vec::with_capacity(expressions.len());
         let mut rules: Vec<(SessionCall, Wanted)> = Vec::new();
         for expression in expressions {
-            let field = expression.field()?;
-            if let Some(function) = count(expression) {
-                outputs.push(Output { field, function });
-                continue;
-            }
             let function = match call(expression, &input)? {
+                None if let Some(count) = count(expression) => count,
                 Some(Call::RowNumber) => Function::RowNumber,
                 Some(Call::Lag(of)) if &of == time => match time.data_type(&input)? {
                     of @ DataType::Timestamp(_, _) => Function::Lag(of),
@@ -101,6 +97,7 @@ impl Shape {
                 }
                 _ => return Ok(None),
             };
+            let field = expression.field()?;
             outputs.push(Output { field, function });
         }
         let any = |of: fn(&Function) -> bool| outputs.iter().any(|o| of(&o.function));
