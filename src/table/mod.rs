@@ -28,7 +28,7 @@ pub(crate) use row_groups::{
 };
 pub(crate) use schema::{cast_column, committed_schema};
 pub use upkeep::{Commit, Vacuumed};
-pub(crate) use writer::{TableWriter, Uncommitted};
+pub(crate) use writer::{TableWriter, Uncommitted, ZSTD_LEVEL};
 
 /// Why a table cannot be read or committed.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,9 @@ use super::{DataFile, Table, TableError, place, schema, statistics};
 /// A file that has grown to this many bytes is closed and the next one begun.
 pub(super) const ROLL_AT: usize = 128 * 1024 * 1024;
 
+/// How hard Zstandard tries: more costs more time than it saves bytes.
+pub(crate) const ZSTD_LEVEL: i32 = 1;
+
 /// Writes data files that no reader sees before they are committed.
 ///
 /// Dropping it without [`close`](Self::close) leaves the table as it was: the file in
@@ -158,7 +161,7 @@ impl TableWriter {
 impl NewFiles {
     pub(super) fn of(table: &Table, schema: SchemaRef) -> Result<Self, TableError> {
         let (store, folder) = place(table)?;
-        let level = ZstdLevel::try_new(1)
+        let level = ZstdLevel::try_new(ZSTD_LEVEL)
             .map_err(|e| TableError::caused(table.url(), "cannot compress", e))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))

@@ -60,7 +60,7 @@ impl QueryRows {
     /// Runs the query and writes its rows as one Parquet file; gives the number of rows.
     ///
     /// Where the rows are those of Parquet files with columns more, the files' column chunks
-    /// are copied as they are, if no row of a row group is dropped.
+    /// are copied, and of row groups that lose some rows the pages are put together anew.
     pub async fn write_parquet<W: Write + Send>(self, out: W) -> Result<u64, NotWritten> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))

@@ -14,14 +14,13 @@ use datafusion::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use datafusion::parquet::bloom_filter::Sbbf;
 use datafusion::parquet::column::writer::ColumnCloseResult;
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::schema::types::ColumnDescPtr;
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
-use super::forms::{Column, Form, leaf};
-use super::pages::{Chunk, places};
+use super::forms::leaf;
+use super::pages::{Chunk, may_lose_rows, places};
 use super::{Group, Splice, other_rows, parquet_error};
-use crate::runner::error::{Result, RunnerError};
+use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 use crate::runner::materialization::table::cast_column;
 use crate::table::{ChunkBytes, CopiedChunk, under};
@@ -37,7 +36,7 @@ impl Splice {
     pub(super) async fn encode_decoded(
         &self,
         group: &Group,
-        columns: &[Column<'_>],
+        columns: &[(usize, &str)],
         keeps: &BooleanArray,
         encoders: &mut Encoders,
     ) -> Result<()> {
@@ -51,11 +50,10 @@ impl Splice {
         let builder =
             ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         let roots = builder.parquet_schema().root_schema().get_fields();
-        let roots = roots.iter().enumerate().filter(|(_, root)| {
-            columns
-                .iter()
-                .any(|column| column.name == Some(root.name()))
-        });
+        let roots = roots
+            .iter()
+            .enumerate()
+            .filter(|(_, root)| columns.iter().any(|(_, name)| *name == root.name()));
         let roots: Vec<_> = roots.map(|(index, _)| index).collect();
         let roots = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_row_groups(vec![group.index]);
@@ -65,16 +63,15 @@ impl Splice {
         while let Some(batch) = batches.next().await.transpose().map_err(parquet_error)? {
             let mask = keeps.slice(from, batch.num_rows());
             from += batch.num_rows();
-            for column in columns {
-                let values = column.name.and_then(|name| batch.column_by_name(name));
-                let values = values.ok_or_else(other_rows)?;
+            for (index, name) in columns {
+                let values = batch.column_by_name(name).ok_or_else(other_rows)?;
                 let values = match mask.true_count() == mask.len() {
                     true => Arc::clone(values),
                     false => {
                         filter(values, &mask).map_err(|e| execution_error(e.into()))?
                     }
                 };
-                self.encode(column.index, &values, encoders)?;
+                self.encode(*index, &values, encoders)?;
             }
         }
         Ok(())
@@ -97,87 +94,39 @@ impl Splice {
         Ok(())
     }
 
-    /// A column of a row group's files, with the rows that are kept; `None` if it is to be
-    /// encoded.
-    pub(super) async fn copied_or_edited(
-        &self,
-        group: &Group,
-        column: Column<'_>,
-        keeps: &BooleanArray,
-    ) -> Result<Option<CopiedChunk>> {
-        let Some(name) = column.name.filter(|_| column.form == Form::Copied) else {
-            return Ok(None);
-        };
-        let kept = keeps.true_count();
-        if kept == group.rows {
-            return self.copied(group, name, column.index).await.map(Some);
-        }
-        // a dictionary of many values that no row has any more would be of no use
-        if 2 * kept < group.rows {
-            return Ok(None);
-        }
-        self.without(group, name, column.index, keeps).await
-    }
-
-    /// A column of a row group without the rows that are not kept; `None` if its values have
-    /// to be decoded for that.
-    pub(super) async fn without(
+    /// The chunk of a column that is copied, with the rows that are kept; `None` if its values
+    /// have to be decoded for that.
+    pub(super) async fn kept_chunk(
         &self,
         group: &Group,
         name: &str,
         index: usize,
         keeps: &BooleanArray,
     ) -> Result<Option<CopiedChunk>> {
+        let kept = keeps.true_count();
         let leaf = leaf(&group.metadata, name).ok_or_else(other_rows)?;
         let metadata = group.metadata.row_group(group.index).column(leaf);
+        let column = &self.columns[self.leaves[index].start];
+        // a dictionary of many values that no row has any more would be of no use
+        let few = 2 * kept < group.rows;
+        if kept < group.rows && (few || !may_lose_rows(column, metadata)) {
+            return Ok(None);
+        }
         let (start, length) = metadata.byte_range();
         let chunk = Chunk {
             bytes: self.fetch(&group.file, start..start + length).await?,
             metadata,
-            column: self.column(index),
+            column,
             bloom_filter: self.bloom_filter(group, leaf).await?,
         };
-        let kept = chunk.without(keeps.values());
-        kept.map_err(|e| unreadable(group, name, e))
-    }
-
-    fn column(&self, index: usize) -> &ColumnDescPtr {
-        &self.columns[self.leaves[index].start]
-    }
-
-    /// A column of a row group as it is, with its page index and its bloom filter.
-    pub(super) async fn copied(
-        &self,
-        group: &Group,
-        name: &str,
-        index: usize,
-    ) -> Result<CopiedChunk> {
-        let metadata = &group.metadata;
-        let leaf = leaf(metadata, name).ok_or_else(other_rows)?;
-        let chunk = metadata.row_group(group.index).column(leaf);
-        let (start, length) = chunk.byte_range();
-        let bytes = self.fetch(&group.file, start..start + length).await?;
-        let offset_index = metadata
-            .offset_index()
-            .and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
-        let offset_index = match offset_index {
-            Some(known) => known,
-            None => places(&bytes, chunk, group.rows)
-                .map_err(|e| unreadable(group, name, e))?,
+        let chunk = match kept == group.rows {
+            true => whole(group, leaf, chunk).map(Some),
+            false => chunk.without(keeps.values()),
         };
-        let column_index = metadata
-            .column_index()
-            .and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
-        Ok(CopiedChunk {
-            bytes,
-            close: ColumnCloseResult {
-                bytes_written: length,
-                rows_written: group.rows as u64,
-                metadata: under(self.column(index), chunk).map_err(parquet_error)?,
-                bloom_filter: self.bloom_filter(group, leaf).await?,
-                column_index,
-                offset_index: Some(offset_index),
-            },
+        chunk.map_err(|e| {
+            let location = &group.file.object_meta.location;
+            let what = format!("cannot read column `{name}` of `{location}`");
+            execution_error(DataFusionError::from(e).context(what))
         })
     }
 
@@ -208,8 +157,31 @@ impl Splice {
     }
 }
 
-fn unreadable(group: &Group, column: &str, error: ParquetError) -> RunnerError {
-    let location = &group.file.object_meta.location;
-    let what = format!("cannot read column `{column}` of `{location}`");
-    execution_error(DataFusionError::from(error).context(what))
+/// A chunk as it is, with its page index.
+fn whole(
+    group: &Group,
+    leaf: usize,
+    chunk: Chunk<'_>,
+) -> Result<CopiedChunk, ParquetError> {
+    let file = &group.metadata;
+    let known = file.offset_index();
+    let known = known.and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
+    let offset_index = match known {
+        Some(known) => known,
+        None => places(&chunk.bytes, chunk.metadata, group.rows)?,
+    };
+    let column_index = file.column_index();
+    let column_index =
+        column_index.and_then(|pages| pages.get(group.index)?.get(leaf).cloned());
+    Ok(CopiedChunk {
+        close: ColumnCloseResult {
+            bytes_written: chunk.bytes.bytes.len() as u64,
+            rows_written: group.rows as u64,
+            metadata: under(chunk.column, chunk.metadata)?,
+            bloom_filter: chunk.bloom_filter,
+            column_index,
+            offset_index: Some(offset_index),
+        },
+        bytes: chunk.bytes,
+    })
 }

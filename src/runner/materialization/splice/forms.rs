@@ -12,67 +12,50 @@ use super::{Group, Splice, parquet_error};
 use crate::operators::ColumnSource;
 use crate::runner::error::Result;
 
+/// How a field of the table is written; columns of files by their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Form<'a> {
     /// The files' chunks are as the table's would be.
-    Copied,
+    Copied(&'a str),
     /// The table has another type.
-    Decoded,
+    Decoded(&'a str),
     /// No column of files, but a place among those made.
     Made(usize),
 }
 
-/// A field of the table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column<'a> {
-    pub(super) index: usize,
-    pub(super) form: Form,
-    /// In the files; none if it is made.
-    pub(super) name: Option<&'a str>,
-}
-
 impl Splice {
-    /// The table's fields.
-    pub(super) fn fields(&self) -> impl Iterator<Item = Column<'_>> {
-        let forms = self.forms.iter().zip(&self.kept.columns).enumerate();
-        forms.map(|(index, (form, source))| Column {
-            index,
-            form: *form,
-            name: match source {
-                ColumnSource::File(name) => Some(name),
-                ColumnSource::Made(_) => None,
-            },
+    /// The table's fields, in their order.
+    pub(super) fn forms(&self) -> impl Iterator<Item = Form<'_>> {
+        let sources = self.kept.columns.iter().zip(&self.decoded);
+        sources.map(|(source, decoded)| match source {
+            ColumnSource::File(name) if *decoded => Form::Decoded(name),
+            ColumnSource::File(name) => Form::Copied(name),
+            ColumnSource::Made(place) => Form::Made(*place),
         })
     }
 
-    /// The form of each field, whose types in the plan are those of `planned`; `None` if the
-    /// plan gives other values than the files have.
-    pub(super) fn forms(&self, planned: &Schema) -> Result<Option<Vec<Form>>> {
-        let sources = self.kept.columns.iter();
-        let mut forms: Vec<Form> = sources
-            .map(|source| match source {
-                ColumnSource::File(_) => Form::Copied,
-                ColumnSource::Made(place) => Form::Made(*place),
-            })
-            .collect();
+    /// Which fields, whose types in the plan are those of `planned`, have to be decoded; `None`
+    /// if the plan gives other values than the files have.
+    pub(super) fn decoded(&self, planned: &Schema) -> Result<Option<Vec<bool>>> {
+        let mut decoded = vec![false; self.kept.columns.len()];
         let mut before: Option<&Group> = None;
         for group in self.partitions.iter().flatten() {
             let same = before.is_some_and(|b| Arc::ptr_eq(&b.metadata, &group.metadata));
-            if !same && !self.narrow(group, planned, &mut forms)? {
+            if !same && !self.decode_of(group, planned, &mut decoded)? {
                 return Ok(None);
             }
             before = Some(group);
         }
-        Ok(Some(forms))
+        Ok(Some(decoded))
     }
 
     /// Finds the columns that have to be decoded for the sake of one file; whether its values
     /// are those of the plan.
-    fn narrow(
+    fn decode_of(
         &self,
         group: &Group,
         planned: &Schema,
-        forms: &mut [Form],
+        decoded: &mut [bool],
     ) -> Result<bool> {
         let of_file = group.metadata.file_metadata();
         let keys = of_file.key_value_metadata();
@@ -95,7 +78,7 @@ impl Splice {
             if field.data_type() != planned.field(index).data_type() {
                 return Ok(false);
             }
-            forms[index] = Form::Decoded;
+            decoded[index] = true;
         }
         Ok(true)
     }

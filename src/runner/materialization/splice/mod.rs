@@ -56,8 +56,8 @@ pub(super) struct Splice {
     columns: Arc<[ColumnDescPtr]>,
     /// Which of these each field has.
     leaves: Vec<Range<usize>>,
-    /// How each field is written.
-    forms: Vec<Form>,
+    /// Whether a field comes from files and cannot be copied.
+    decoded: Vec<bool>,
     /// The row groups of each partition, in order.
     partitions: Vec<Vec<Group>>,
 }
@@ -101,16 +101,19 @@ impl Splice {
             schema: Arc::clone(schema),
             leaves: leaves(schema, columns.columns()),
             columns: columns.columns().into(),
-            forms: Vec::new(),
+            decoded: Vec::new(),
             partitions: Vec::new(),
         };
         for files in &splice.kept.files {
             let groups = splice.groups_of(files).await?;
             splice.partitions.push(groups);
         }
-        match splice.forms(&plan.schema())? {
-            Some(forms) if forms.contains(&Form::Copied) => splice.forms = forms,
-            _ => return Ok(None),
+        let Some(decoded) = splice.decoded(&plan.schema())? else {
+            return Ok(None);
+        };
+        splice.decoded = decoded;
+        if !splice.forms().any(|form| matches!(form, Form::Copied(_))) {
+            return Ok(None);
         }
         let groups = splice.partitions.iter().flatten();
         let (count, rows) =

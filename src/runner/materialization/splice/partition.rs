@@ -110,12 +110,16 @@ impl<G: GroupSink> Partition<G> {
             return Ok(());
         }
         let splice = Arc::clone(&self.splice);
-        let mut copied = Vec::with_capacity(splice.forms.len());
-        let mut decoded = Vec::new();
-        for column in splice.fields() {
-            let chunk = splice.copied_or_edited(group, column, &keeps).await?;
-            if chunk.is_none() && column.name.is_some() {
-                decoded.push(column);
+        let (mut copied, mut decoded) = (Vec::new(), Vec::new());
+        for (index, form) in splice.forms().enumerate() {
+            let chunk = match form {
+                Form::Copied(name) => {
+                    splice.kept_chunk(group, name, index, &keeps).await?
+                }
+                Form::Decoded(_) | Form::Made(_) => None,
+            };
+            if let (None, Form::Copied(name) | Form::Decoded(name)) = (&chunk, form) {
+                decoded.push((index, name));
             }
             copied.push(chunk);
         }
@@ -156,10 +160,10 @@ impl<G: GroupSink> Partition<G> {
         while left > 0 {
             let batch = self.made.next(left).await?.ok_or_else(other_rows)?;
             left -= batch.num_rows();
-            for column in self.splice.fields() {
-                if let Form::Made(place) = column.form {
+            for (index, form) in self.splice.forms().enumerate() {
+                if let Form::Made(place) = form {
                     let values = batch.column(place);
-                    self.splice.encode(column.index, values, encoders)?;
+                    self.splice.encode(index, values, encoders)?;
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::parquet::basic::{CompressionCodec, Encoding};
+use datafusion::parquet::basic::{CompressionCodec, Encoding, Type};
 use datafusion::parquet::bloom_filter::Sbbf;
 use datafusion::parquet::column::page::{CompressedPage, Page, PageWriter};
 use datafusion::parquet::column::writer::ColumnCloseResult;
@@ -27,7 +27,7 @@ use zstd::bulk::Compressor;
 use self::hybrid::{damaged, decode, encode, take};
 pub(super) use self::places::places;
 use self::values::{Bounds, Dictionary, Kind, plain_without};
-use crate::table::{ChunkBytes, CopiedChunk};
+use crate::table::{ChunkBytes, CopiedChunk, ZSTD_LEVEL};
 
 /// A column chunk of a file.
 pub(super) struct Chunk<'a> {
@@ -39,6 +39,26 @@ pub(super) struct Chunk<'a> {
     pub(super) bloom_filter: Option<Sbbf>,
 }
 
+/// Whether rows may be taken out of such a chunk; a look at its pages may still tell otherwise.
+#[expect(deprecated, reason = "old files have levels in it")]
+pub(super) fn may_lose_rows(
+    column: &ColumnDescPtr,
+    metadata: &ColumnChunkMetaData,
+) -> bool {
+    let mut encodings = metadata.encodings();
+    Kind::of(column).is_some()
+        && encodings.all(|encoding| {
+            matches!(
+                encoding,
+                Encoding::PLAIN
+                    | Encoding::RLE_DICTIONARY
+                    | Encoding::PLAIN_DICTIONARY
+                    | Encoding::RLE
+                    | Encoding::BIT_PACKED
+            )
+        })
+}
+
 impl Chunk<'_> {
     /// The chunk with the rows that are kept; `None` if its values have to be decoded.
     pub(super) fn without(self, keeps: &BooleanBuffer) -> Result<Option<CopiedChunk>> {
@@ -47,7 +67,7 @@ impl Chunk<'_> {
         };
         let bytes = Arc::new(self.bytes.clone());
         let pages = SerializedPageReader::new(bytes, self.metadata, keeps.len(), None)?;
-        let mut written = Written::try_new(kind)?;
+        let mut written = Written::try_new(kind, self.column.physical_type())?;
         let (mut dictionary, mut row) = (None, 0);
         for page in pages {
             let page = page?;
@@ -210,11 +230,10 @@ struct Written {
 }
 
 impl Written {
-    fn try_new(kind: Kind) -> Result<Self> {
-        let physical = kind.statistics(None, 0).physical_type();
+    fn try_new(kind: Kind, physical: Type) -> Result<Self> {
         Ok(Self {
             kind,
-            compressor: Compressor::new(LEVEL)?,
+            compressor: Compressor::new(ZSTD_LEVEL)?,
             out: TrackedWrite::new(Vec::new()),
             dictionary: false,
             first_data: None,
@@ -329,9 +348,6 @@ impl Written {
         })
     }
 }
-
-/// As tables are compressed.
-const LEVEL: i32 = 1;
 
 fn too_large() -> ParquetError {
     ParquetError::General("a column chunk is too large".to_owned())
