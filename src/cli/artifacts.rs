@@ -79,11 +79,13 @@ pub(crate) fn cannot_write(path: &Path, cause: io::Error) -> RunnerError {
     RunnerError::new(ErrorKind::Store, message).with_source(cause)
 }
 
-/// A file that takes its name when it is finished; dropped before, it leaves nothing.
+/// A file that takes its name when it is finished; dropped before, it leaves nothing. What is
+/// there and no file (a pipe, a device) is written to as it is, and of a link what it leads to.
 #[derive(Debug)]
 pub(crate) struct Replacement {
     path: PathBuf,
-    temporary: PathBuf,
+    /// None if the path is written to.
+    temporary: Option<PathBuf>,
     file: Option<io::BufWriter<fs::File>>,
 }
 
@@ -93,6 +95,17 @@ impl Replacement {
         if path.is_dir() {
             return Err(io::Error::other("a folder of that name is there"));
         }
+        if path.exists() && !path.is_file() {
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            return Ok(Self {
+                path: path.to_owned(),
+                temporary: None,
+                file: Some(io::BufWriter::new(file)),
+            });
+        }
+        let behind = path.is_symlink().then(|| fs::canonicalize(path));
+        let behind = behind.and_then(Result::ok);
+        let path = behind.as_deref().unwrap_or(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -105,7 +118,7 @@ impl Replacement {
         let file = fs::File::create_new(&temporary)?;
         Ok(Self {
             path: path.to_owned(),
-            temporary,
+            temporary: Some(temporary),
             file: Some(io::BufWriter::new(file)),
         })
     }
@@ -117,11 +130,17 @@ impl Replacement {
 
     /// Gives the file its name.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        if let Some(mut file) = self.file.take() {
+        let mut file = self.file.take();
+        if let Some(file) = &mut file {
             file.flush()?;
+        }
+        let Some(temporary) = &self.temporary else {
+            return Ok(());
+        };
+        if let Some(file) = &file {
             file.get_ref().sync_all()?;
         }
-        fs::rename(&self.temporary, &self.path)
+        fs::rename(temporary, &self.path)
     }
 }
 
@@ -145,7 +164,9 @@ impl Write for ReplacementWriter<'_> {
 impl Drop for Replacement {
     fn drop(&mut self) {
         // After `finish` nothing of that name is there.
-        drop(fs::remove_file(&self.temporary));
+        if let Some(temporary) = &self.temporary {
+            drop(fs::remove_file(temporary));
+        }
     }
 }
 
@@ -163,6 +184,25 @@ mod tests {
         drop(second);
         assert_eq!(fs::read(&path)?, b"one");
         assert_eq!(fs::read_dir(folder.path().join("a"))?.count(), 1);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_devices_stay_what_they_are() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old")?;
+        std::os::unix::fs::symlink(&target, &link)?;
+        whole(&link, b"new").expect("a folder that can be written");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&target)?, b"new");
+        let device = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &device)?;
+        whole(&device, b"gone").expect("a device that takes all");
+        assert!(!Path::new("/dev/null").is_file());
+        assert!(device.is_symlink());
+        assert_eq!(fs::read_dir(folder.path())?.count(), 3);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use datafusion_sessionize::runner::compile::{
 use datafusion_sessionize::runner::engine::{Engine, EngineOptions};
 use datafusion_sessionize::runner::materialization::{NotWritten, QueryRows};
 use datafusion_sessionize::runner::project::{LoadOptions, load};
+use futures::StreamExt;
 
 use crate::splice::{DEDUPLICATED, File, GROUP, KEEPS_ALL, Lake, all_chunks};
 use crate::splice::{events, lake, properties, write};
@@ -361,6 +362,19 @@ impl io::Write for Touching {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_changes_fails_a_query_that_is_encoded() {
+    let lake = lake(&[]);
+    let queries = Queries::over(&lake, 2).await;
+    let sql = "select id from {{ source('lake', 'events') }}";
+    let mut rows = queries.rows(sql, None).await.stream().unwrap();
+    assert!(rows.next().await.unwrap().is_ok());
+    write(&lake.file(1), &events(1), properties());
+    let failed = rows.map(|rows| rows.err()).collect::<Vec<_>>().await;
+    let failed = failed.into_iter().flatten().next().unwrap().to_string();
+    assert!(failed.contains("changed while it was read"), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

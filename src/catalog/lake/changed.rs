@@ -36,19 +36,22 @@ impl FileTable {
                 now.try_collect().await?
             }
         };
+        // a web server that tells no time has one made up for each look at a file
+        let has_time = !location.scheme().starts_with("http");
         let changed = files.iter().find(|file| {
             let now = now.get(&file.location);
-            now.is_none_or(|now| !same(now, file))
+            now.is_none_or(|now| !same(now, file, has_time))
         });
         Ok(changed.map(|file| shown_file(location, &file.location)))
     }
 }
 
-fn same(now: &ObjectMeta, then: &ObjectMeta) -> bool {
+fn same(now: &ObjectMeta, then: &ObjectMeta, has_time: bool) -> bool {
+    // a listing of a store may tell of smaller parts of a second than a look at one file
+    let second = |of: &ObjectMeta| of.last_modified.timestamp();
     let unchanged = match (&now.e_tag, &then.e_tag) {
         (Some(now), Some(then)) => now == then,
-        // a listing of a store may tell of smaller parts of a second than a look at one file
-        _ => now.last_modified.timestamp() == then.last_modified.timestamp(),
+        _ => !has_time || second(now) == second(then),
     };
     now.size == then.size && unchanged
 }
@@ -98,6 +101,25 @@ mod tests {
         std::fs::remove_file(folder.path().join("a.csv")).unwrap();
         let gone = all.changed_file().await.unwrap().unwrap();
         assert!(gone.ends_with("a.csv"), "{gone}");
+    }
+
+    #[test]
+    fn a_time_that_was_made_up_tells_nothing() {
+        let then = ObjectMeta {
+            location: Path::from("a.csv"),
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: 1,
+            e_tag: None,
+            version: None,
+        };
+        let now = ObjectMeta {
+            last_modified: chrono::Utc::now(),
+            ..then.clone()
+        };
+        assert!(same(&now, &then, false));
+        assert!(!same(&now, &then, true));
+        let larger = ObjectMeta { size: 2, ..now };
+        assert!(!same(&larger, &then, false));
     }
 
     #[test]

@@ -78,8 +78,10 @@ impl Job {
 
     /// Passes the gate, if the files that were read are still as they were.
     async fn enter_gate(&self) -> Result<()> {
-        all_unchanged(self.rows.logical_plan()).await?;
-        self.gate.enter()
+        match changed(self.rows.logical_plan()).await? {
+            Some(error) => Err(error),
+            None => self.gate.enter(),
+        }
     }
 
     /// A short text that differs where the definition does.
@@ -88,18 +90,21 @@ impl Job {
     }
 }
 
-/// An error if a file that `rows` come from is no longer as it was: what was written may be of
-/// two states of it.
-async fn all_unchanged(rows: &LogicalPlan) -> Result<()> {
+/// The error of a file that `rows` come from and that is no longer as it was, if there is one:
+/// what was read may be of two states of it.
+pub(crate) async fn changed(rows: &LogicalPlan) -> Result<Option<RunnerError>> {
     let reading = Reading::of(rows).map_err(execution_error)?;
-    match reading.changed_file().await.map_err(execution_error)? {
-        None => Ok(()),
-        Some(file) => {
-            let message = format!("`{file}` changed while it was read");
-            let error = RunnerError::new(ErrorKind::Source, message);
-            Err(error.with_hint("nothing was written; run again once it stays as it is"))
-        }
-    }
+    let file = reading.changed_file().await.map_err(execution_error)?;
+    Ok(file.map(|file| {
+        let message = format!("`{file}` changed while it was read");
+        let error = RunnerError::new(ErrorKind::Source, message);
+        error.with_hint("nothing was written; run again once it stays as it is")
+    }))
+}
+
+/// `error`, or what is behind it: a file that changed while `rows` were made of it.
+pub(crate) async fn or_changed(rows: &LogicalPlan, error: RunnerError) -> RunnerError {
+    changed(rows).await.ok().flatten().unwrap_or(error)
 }
 
 fn hashed(texts: &[&str]) -> String {

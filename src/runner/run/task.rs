@@ -12,7 +12,7 @@ use crate::runner::compile::{Dag, Materialized, Node, NodeKind};
 use crate::runner::engine::Engine;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 use crate::runner::materialization::{
-    CommitGate, Job, is_conflict, materialization, seed_checksum,
+    CommitGate, Job, is_conflict, materialization, or_changed, seed_checksum,
 };
 
 /// How often a build starts over because another run committed first.
@@ -141,7 +141,12 @@ impl Runner {
             NodeKind::Seed(_) => Materialized::Seed,
             _ => node.config.materialized,
         };
-        let built = materialization(kind).build(&job).await?;
+        let built = match materialization(kind).build(&job).await {
+            Err(error) if !is_conflict(&error) => {
+                Err(or_changed(job.rows.logical_plan(), error).await)
+            }
+            built => built,
+        }?;
         self.engine.refresh(node)?;
         let rejected = built.rows.filter(|n| *n > 0 && keeps_rejected(node));
         let rejected = rejected.map(|n| match n {

@@ -5,19 +5,22 @@ mod sink;
 use std::io::Write;
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::DataFrame;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use self::sink::ParquetSink;
 use super::splice::Splice;
-use super::{all_unchanged, execution_error, query_failed};
+use super::{changed, execution_error, or_changed, query_failed};
 use crate::runner::error::{Result, RunnerError};
 
 /// Rows of a query, planned and not run.
@@ -52,9 +55,13 @@ impl QueryRows {
         })
     }
 
-    /// Runs the query.
+    /// Runs the query. An error comes after its last row if a file that it read is no longer
+    /// as it was.
     pub fn stream(self) -> Result<SendableRecordBatchStream> {
-        execute_stream(self.plan, self.context).map_err(execution_error)
+        let rows = execute_stream(self.plan, self.context).map_err(execution_error)?;
+        let schema = rows.schema();
+        let rows = stream::unfold(Some((rows, self.logical)), next_or_changed);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     /// Runs the query and writes its rows as one Parquet file; gives the number of rows.
@@ -74,13 +81,37 @@ impl QueryRows {
         };
         let writer = ArrowWriter::try_new(out, schema, Some(properties))?;
         let (mut file, groups) = writer.into_serialized_writer()?;
-        let rows = splice
-            .write_one_file(&self.context, &mut file, groups)
-            .await?;
-        all_unchanged(&self.logical).await?;
+        let rows = splice.write_one_file(&self.context, &mut file, groups);
+        let rows = match rows.await {
+            Err(NotWritten::Query(error)) => {
+                return Err(or_changed(&self.logical, error).await.into());
+            }
+            ended => ended?,
+        };
+        if let Some(error) = changed(&self.logical).await? {
+            return Err(error.into());
+        }
         file.close()?;
         Ok(rows)
     }
+}
+
+/// Rows that are still to come, and what they come from.
+type Left = Option<(SendableRecordBatchStream, LogicalPlan)>;
+
+async fn next_or_changed(left: Left) -> Option<(DataFusionResult<RecordBatch>, Left)> {
+    let (mut rows, logical) = left?;
+    let failed = match rows.next().await {
+        Some(Ok(batch)) => return Some((Ok(batch), Some((rows, logical)))),
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    let changed = match changed(&logical).await {
+        Ok(changed) => changed,
+        Err(error) => Some(error).filter(|_| failed.is_none()),
+    };
+    let changed = changed.map(|error| DataFusionError::External(Box::new(error)));
+    Some((Err(changed.or(failed)?), None))
 }
 
 async fn encode<W: Write + Send>(
