@@ -18,6 +18,10 @@ extensions_options! {
 
         /// Also run windows on `SessionizeExec` that hold nothing but `row_number()`.
         pub row_number: bool, default = false
+
+        /// Incremental runs keep an index of the unique keys of a table from this many rows
+        /// on; a smaller one is read whole.
+        pub index_from_rows: usize, default = 100_000
     }
 }
 

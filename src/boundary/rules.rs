@@ -128,6 +128,17 @@ impl Rules {
         }
     }
 
+    /// How many nanoseconds after its predecessor an event surely starts a session, if nothing
+    /// but the distance of the two and their own values decides; `None` if more does.
+    pub(crate) fn surely_apart(&self) -> Option<i128> {
+        let Gap::Every(gap) = self.gap else {
+            return None;
+        };
+        // whole seconds may be one further apart than the times are
+        let apart = gap.checked_add(1_000_000_000)?;
+        (self.max_duration.is_none() && !self.value_change && !self.forced).then_some(apart)
+    }
+
     /// The first enabled rule that holds for an event which has a predecessor.
     pub(crate) fn first_that_holds(
         &self,

@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='incremental') }}
 
 -- Page views that belong to nobody or to no time. They are kept here, not dropped.
 select

@@ -28,13 +28,20 @@ impl SessionCall {
         let Some(function) = function.downcast_ref::<SessionizeFunction>() else {
             return Ok(None);
         };
-        let kind = function.kind();
-        let arguments = expression.args();
+        Self::bind(function.kind(), expression.args(), input).map(Some)
+    }
+
+    /// The call of `kind` with these arguments over rows of `input`.
+    pub(crate) fn bind(
+        kind: Kind,
+        arguments: &[Arc<dyn PhysicalExpr>],
+        input: &Schema,
+    ) -> Result<Self> {
         let fields = arguments.iter().map(|a| a.return_field(input));
         let fields = fields.collect::<Result<Vec<_>>>()?;
         let has_key = kind.has_key();
         let bound = BoundArguments::try_new(kind.name(), has_key, arguments, &fields)?;
-        Ok(Some(Self {
+        Ok(Self {
             kind,
             bound: Arc::new(bound),
             evaluated: arguments::evaluated(has_key, arguments),
@@ -43,7 +50,7 @@ impl SessionCall {
                 .skip(usize::from(has_key))
                 .cloned()
                 .collect(),
-        }))
+        })
     }
 
     /// Whether both calls part a key's events alike, so that one state serves both.

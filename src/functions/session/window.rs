@@ -9,7 +9,8 @@ use datafusion::logical_expr::function::{
     ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs,
 };
 use datafusion::logical_expr::{
-    Documentation, LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDFImpl,
+    Documentation, LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF,
+    WindowUDFImpl,
 };
 use datafusion::physical_plan::PhysicalExpr;
 
@@ -54,6 +55,13 @@ impl Kind {
     /// Whether the key is the first argument.
     pub(crate) fn has_key(self) -> bool {
         self == Self::SessionId
+    }
+
+    /// Which of them `function` is, if it is one.
+    #[cfg(feature = "runner")]
+    pub(crate) fn of(function: &WindowUDF) -> Option<Self> {
+        let function = function.inner().downcast_ref::<SessionizeFunction>()?;
+        Some(function.kind)
     }
 
     /// Whether a row's value depends on no later row.

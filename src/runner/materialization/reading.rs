@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
+use datafusion::catalog::TableProvider;
+use datafusion::common::Result;
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, TableScan, Volatility,
+};
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
@@ -283,13 +286,12 @@ fn lake_difference(before: LakeState<'_>, now: LakeState<'_>) -> Difference {
 }
 
 /// `scan` reading `table` instead.
-pub(super) fn rescan(scan: &TableScan, table: FileTable) -> Result<LogicalPlan> {
-    use datafusion::datasource::provider_as_source;
-    use datafusion::logical_expr::LogicalPlanBuilder;
-    let source = provider_as_source(Arc::new(table));
-    LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(|e: DataFusionError| e)
+pub(super) fn rescan(
+    scan: &TableScan,
+    table: Arc<dyn TableProvider>,
+) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::scan(scan.table_name.clone(), provider_as_source(table), None)?
+        .build()
 }
 
 #[cfg(test)]

@@ -64,6 +64,18 @@ pub(super) async fn replace(
     base: Option<&TableVersion>,
     reading: &Reading,
 ) -> Result<Built> {
+    let rows = all_rows(job).await?;
+    commit_all(job, base, reading, rows, BTreeMap::new()).await
+}
+
+/// All rows of a model, in files that nobody sees yet.
+pub(super) struct AllRows {
+    pub(super) schema: SchemaRef,
+    pub(super) files: Uncommitted,
+}
+
+/// Writes the rows of `job`.
+pub(super) async fn all_rows(job: &Job) -> Result<AllRows> {
     let (state, logical) = job.rows.clone().into_parts();
     let plan = state
         .create_physical_plan(&logical)
@@ -72,7 +84,7 @@ pub(super) async fn replace(
     let schema = committed_schema(&plan.schema()).map_err(execution_error)?;
     let context = state.task_ctx();
     let progress = Written::of(&job.progress);
-    let written = match Splice::of(&plan, &schema, &context).await? {
+    let files = match Splice::of(&plan, &schema, &context).await? {
         Some(splice) => splice.write_table(job, &context, &progress).await?,
         None => {
             let streams =
@@ -80,19 +92,31 @@ pub(super) async fn replace(
             write(job, &schema, streams, progress).await?
         }
     };
+    Ok(AllRows { schema, files })
+}
+
+/// Commits rows as the whole table; `further` goes into the same entry.
+pub(super) async fn commit_all(
+    job: &Job,
+    base: Option<&TableVersion>,
+    reading: &Reading,
+    rows: AllRows,
+    further: BTreeMap<String, String>,
+) -> Result<Built> {
     job.enter_gate().await?;
-    let files = written.keep();
+    let files = rows.files.keep();
     let built = Built {
         rows: Some(files.iter().map(|f| f.rows).sum()),
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };
     let mut metadata = metadata(job, reading);
+    metadata.extend(further);
     if let Some(checksum) = seed_checksum(&job.node).await? {
         metadata.insert(SEED_CHECKSUM.to_owned(), checksum);
     }
     job.table
-        .commit(base, Change::Replace, schema, files, metadata)
+        .commit(base, Change::Replace, rows.schema, files, metadata)
         .await
         .map_err(store_error)?;
     Ok(built)

@@ -88,7 +88,11 @@ impl Process {
     pub(crate) fn in_a_hurry(self) -> Self {
         let state = self.engine.context().state_ref();
         let mut state = state.write();
-        state.config_mut().options_mut().optimizer.max_passes = 1;
+        let options = state.config_mut().options_mut();
+        options.optimizer.max_passes = 1;
+        // tables of tests are small
+        let indexed = options.set("sessionize.index_from_rows", "1");
+        debug_assert!(indexed.is_ok());
         drop(state);
         self
     }

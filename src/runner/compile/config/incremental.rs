@@ -51,6 +51,9 @@ pub struct IncrementalConfig {
     pub merge_update_columns: Vec<String>,
     /// `merge_exclude_columns`: what `merge` leaves as it is in rows that are there.
     pub merge_exclude_columns: Vec<String>,
+    /// `deletion_vectors: false`: files that lose rows are copied without them, for readers
+    /// that know no deletion vectors.
+    pub without_deletion_vectors: bool,
 }
 
 const STRATEGIES: [(&str, IncrementalStrategy); 5] = [
@@ -84,6 +87,7 @@ impl IncrementalConfig {
             on_schema_change: word(reader, "on_schema_change", &ON_SCHEMA_CHANGE)?,
             merge_update_columns: reader.strings("merge_update_columns")?,
             merge_exclude_columns: reader.strings("merge_exclude_columns")?,
+            without_deletion_vectors: reader.flag("deletion_vectors")? == Some(false),
         })
     }
 }

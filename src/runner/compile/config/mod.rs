@@ -24,6 +24,7 @@ const KEYS: &[&str] = &[
     "alias",
     "unique_key",
     "recompute_by",
+    "deletion_vectors",
     "cluster_by",
     "incremental_strategy",
     "on_schema_change",

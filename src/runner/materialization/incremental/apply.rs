@@ -3,36 +3,38 @@
 //! ```text
 //! rows of the keys, as committed ──┐
 //!                                  ├─► what does not cancel out ─► came: new files
-//! rows of the keys, recomputed  ───┘                            └► went: files that hold them
-//!                                                                  are copied without them
+//! rows of the keys, recomputed  ───┘                            └► went: places in files
 //! ```
 //!
 //! Memory grows with the rows that went, not with the table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::arrow::array::{
-    AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
-};
-use datafusion::arrow::compute::{filter_record_batch, take_record_batch};
+use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::Int64Type;
-use datafusion::common::hash_utils::{QualityRandomState, RandomState, create_hashes};
 use datafusion::common::{Column, DataFusionError, Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::logical_expr::{Expr, LogicalPlan, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
-use super::changes::{CHANGE, net};
-use super::key_set::KeySet;
-use super::rows::{as_committed, rows_of};
+use super::changes::{CHANGE, net_with};
+use super::fine::Wanted;
+use super::places::{Gone, Places, Positions, packed};
+use super::row_index::RowIndex;
+use super::rows::{as_committed, positioned_rows_of};
+use super::went::commit_rows;
 use crate::runner::materialization::{Job, execution_error, store_error};
-use crate::table::{Change, DataFile, TableVersion, TableWriter};
+use crate::table::{TableVersion, TableWriter};
 
-/// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
-const BYTES_A_ROW: usize = 80;
+/// Where a committed row is; null for one that is computed anew.
+const PLACE: &str = "__place";
+/// How often a row was committed.
+const COMMITTED: &str = "__committed";
 
 /// What an update did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,11 +49,10 @@ pub(super) struct Update<'a> {
     pub(super) job: &'a Job,
     pub(super) base: &'a TableVersion,
     pub(super) context: SessionContext,
-    pub(super) keys: Arc<KeySet>,
-    /// The key's columns in the table.
-    pub(super) key: Vec<Column>,
-    /// The plan that gives the rows of the keys.
-    pub(super) plan: LogicalPlan,
+    pub(super) index: Option<RowIndex<'a>>,
+    pub(super) wanted: &'a Wanted,
+    /// The plans that give these rows anew, with how often each counts.
+    pub(super) plans: Vec<(LogicalPlan, i64)>,
 }
 
 impl Update<'_> {
@@ -61,54 +62,88 @@ impl Update<'_> {
         metadata: BTreeMap<String, String>,
     ) -> crate::runner::error::Result<Applied> {
         let schema = Arc::clone(&self.base.schema);
-        let writer = || {
-            self.job
-                .table
-                .writer(Arc::clone(&schema))
-                .map_err(store_error)
-        };
-        let mut fresh = writer()?;
-        let mut gone = Gone::new(&self.context);
-        let difference = self.difference().map_err(execution_error)?;
-        let came = self.split(difference, &mut fresh, &mut gone).await?;
-        let went = gone.rows();
-        let mut kept = writer()?;
-        let replaced = self.copy_without(&mut gone, &mut kept).await?;
-        let mut files = fresh.finish_all().await.map_err(store_error)?;
-        files.extend(kept.finish_all().await.map_err(store_error)?);
-        self.job.enter_gate().await?;
-        let files = files.keep();
-        let bytes = files.iter().map(|f| f.size).sum();
-        let change = Change::Files(replaced);
-        self.job
-            .table
-            .commit(Some(self.base), change, schema, files, metadata)
-            .await
-            .map_err(store_error)?;
-        Ok(Applied { came, went, bytes })
+        let mut fresh = self.job.table.writer(schema).map_err(store_error)?;
+        let mut went = Went::new(&self.context);
+        let difference = self.difference().await.map_err(execution_error)?;
+        let came = self.split(difference, &mut fresh, &mut went).await?;
+        let rows = went.rows();
+        let positions = self.places_of(went).await.map_err(execution_error)?;
+        let fresh = fresh.finish_all().await.map_err(store_error)?;
+        let bytes =
+            commit_rows(
+                self.job,
+                self.base,
+                &self.context,
+                fresh,
+                positions,
+                metadata,
+                self.index.as_ref(),
+            )
+            .await?;
+        Ok(Applied {
+            came,
+            went: rows,
+            bytes,
+        })
     }
 
     /// Rows that came or went, and how often.
-    fn difference(&self) -> Result<DataFrame> {
+    async fn difference(&self) -> Result<DataFrame> {
         let fields = self.base.schema.fields();
-        let old = self.rows_of(&self.base.files)?;
-        let key: Vec<_> = self.key.iter().map(|c| ident(c.name.clone())).collect();
-        let old = old.filter(self.keys.predicate(&key))?;
-        let mut old_columns = Vec::new();
-        let mut new_columns = Vec::new();
-        let output = self.plan.schema();
-        for (index, field) in fields.iter().enumerate() {
-            let name = field.name();
-            old_columns.push(ident(name.clone()).alias(name));
-            let (qualifier, found) = output.qualified_field(index);
-            let column = Expr::Column(Column::from((qualifier, found)));
-            new_columns.push(as_committed(column, field).alias(name));
+        let mut all: Option<DataFrame> = None;
+        let committed = self.committed().await?.into_iter();
+        let committed = committed.map(|(rows, change)| {
+            let names = fields.iter().map(|field| ident(field.name()));
+            let further = [lit(change).alias(CHANGE), packed().alias(PLACE)];
+            rows.select(names.chain(further).collect::<Vec<_>>())
+        });
+        let made = self.plans.iter().map(|(plan, change)| {
+            let output = plan.schema();
+            let columns = fields.iter().enumerate().map(|(place, field)| {
+                let column = Expr::Column(Column::from(output.qualified_field(place)));
+                as_committed(column, field).alias(field.name())
+            });
+            let none = lit(ScalarValue::Int64(None));
+            let further = [lit(*change).alias(CHANGE), none.alias(PLACE)];
+            let rows = DataFrame::new(self.context.state(), plan.clone());
+            rows.select(columns.chain(further).collect::<Vec<_>>())
+        });
+        for rows in committed.chain(made) {
+            all = Some(match all {
+                Some(all) => all.union(rows?)?,
+                None => rows?,
+            });
         }
-        old_columns.push(lit(-1_i64).alias(CHANGE));
-        new_columns.push(lit(1_i64).alias(CHANGE));
-        let new = DataFrame::new(self.context.state(), self.plan.clone());
-        let both = old.select(old_columns)?.union(new.select(new_columns)?)?;
-        net(both, fields.iter().map(|f| ident(f.name())).collect())
+        let Some(all) = all else {
+            return internal_err!("an update of no rows");
+        };
+        let places = vec![
+            max(ident(PLACE)).alias(PLACE),
+            count(ident(PLACE)).alias(COMMITTED),
+        ];
+        let columns = fields.iter().map(|f| ident(f.name())).collect();
+        net_with(all, columns, places)
+    }
+
+    /// The committed rows that may go, with their places, and how often each counts.
+    async fn committed(&self) -> Result<Vec<(DataFrame, i64)>> {
+        let stores = self.job.table.stores();
+        let all = || positioned_rows_of(&self.context.state(), stores, self.base);
+        let mut parts = Vec::new();
+        for part in self.wanted.committed() {
+            let found = match (&self.index, &part.keys) {
+                (Some(index), Some((columns, keys))) => {
+                    index.rows_of(self.base, columns, keys).await?
+                }
+                _ => None,
+            };
+            let rows = match found {
+                Some(found) => found,
+                None => all()?,
+            };
+            parts.push((rows.filter(part.filter)?, part.change));
+        }
+        Ok(parts)
     }
 
     /// Writes the rows that came and takes down those that went.
@@ -116,7 +151,7 @@ impl Update<'_> {
         &self,
         difference: DataFrame,
         fresh: &mut TableWriter,
-        gone: &mut Gone,
+        went: &mut Went,
     ) -> crate::runner::error::Result<u64> {
         let mut stream = difference.execute_stream().await.map_err(execution_error)?;
         let written = AtomicU64::new(0);
@@ -126,7 +161,8 @@ impl Update<'_> {
             let changes = batch.column(width).as_primitive::<Int64Type>().clone();
             let all: Vec<usize> = (0..width).collect();
             let rows = batch.project(&all).map_err(|e| execution_error(e.into()))?;
-            gone.take_down(&rows, &changes).map_err(execution_error)?;
+            went.take_down(&rows, &batch.columns()[width..])
+                .map_err(execution_error)?;
             let came = repeated(&rows, &changes).map_err(execution_error)?;
             fresh.write(&came).await.map_err(store_error)?;
             let rows = came.num_rows() as u64;
@@ -136,58 +172,68 @@ impl Update<'_> {
         Ok(written.into_inner())
     }
 
-    /// Copies every file that holds a row that went, without it; the files that are replaced.
-    async fn copy_without(
-        &self,
-        gone: &mut Gone,
-        kept: &mut TableWriter,
-    ) -> crate::runner::error::Result<Vec<DataFile>> {
-        let mut replaced = Vec::new();
-        for file in self.base.files.iter() {
-            if gone.rows() == 0 {
-                break;
+    /// The places of all rows that went: of rows that were committed several times alike they
+    /// are looked for.
+    async fn places_of(&self, went: Went) -> Result<Positions> {
+        let Went {
+            mut positions,
+            mut alike,
+        } = went;
+        if alike.rows() > 0 {
+            let width = self.base.schema.fields().len();
+            for (rows, _) in self.committed().await? {
+                let mut stream = rows.execute_stream().await?;
+                while let Some(batch) = stream.next().await {
+                    let batch = batch?;
+                    let mut places = Places::default();
+                    places.add(&alike.taken(&batch, width)?, width)?;
+                    positions.extend(places.left());
+                }
             }
-            let holds = self.holds(file, gone).await.map_err(execution_error)?;
-            if !holds {
-                continue;
-            }
-            let file = std::slice::from_ref(file);
-            let rows = self.rows_of(file).map_err(execution_error)?;
-            let mut stream = rows.execute_stream().await.map_err(execution_error)?;
-            while let Some(batch) = stream.next().await {
-                let batch = batch.map_err(execution_error)?;
-                let rest = gone.strike(&batch).map_err(execution_error)?;
-                kept.write(&rest).await.map_err(store_error)?;
-            }
-            replaced.extend_from_slice(file);
         }
-        if gone.rows() > 0 {
-            let lost: Result<()> = internal_err!(
-                "{} rows that are to be removed are in no file of `{}`",
-                gone.rows(),
-                self.base.url
-            );
-            lost.map_err(execution_error)?;
+        alike.none_left(&self.base.url)?;
+        Ok(positions)
+    }
+}
+
+/// Rows that went.
+struct Went {
+    positions: Positions,
+    /// Rows of which several are alike, not all of which went.
+    alike: Gone,
+}
+
+impl Went {
+    fn new(context: &SessionContext) -> Self {
+        let pool = &context.runtime_env().memory_pool;
+        Self {
+            positions: Positions::charged_to(pool),
+            alike: Gone::charged_to(pool),
         }
-        Ok(replaced)
     }
 
-    fn rows_of(&self, files: &[DataFile]) -> Result<DataFrame> {
-        let stores = self.job.table.stores();
-        rows_of(&self.context.state(), stores, self.base, files)
+    fn rows(&self) -> u64 {
+        self.positions.rows() + self.alike.rows()
     }
 
-    async fn holds(&self, file: &DataFile, gone: &Gone) -> Result<bool> {
-        let key: Vec<_> = self.key.iter().map(|c| ident(c.name.clone())).collect();
-        let rows = self.rows_of(std::slice::from_ref(file))?;
-        let rows = rows.filter(self.keys.predicate(&key))?;
-        let mut stream = rows.execute_stream().await?;
-        while let Some(batch) = stream.next().await {
-            if gone.holds_any(&batch?)? {
-                return Ok(true);
+    /// Remembers the rows with a negative count. `numbers` are the counts, a place of each row
+    /// and how often it was committed.
+    fn take_down(
+        &mut self,
+        rows: &RecordBatch,
+        numbers: &[datafusion::arrow::array::ArrayRef],
+    ) -> Result<()> {
+        let number = |i: usize| numbers[i].as_primitive::<Int64Type>();
+        let (changes, places, committed) = (number(0), number(1), number(2));
+        let mut several = Vec::new();
+        for row in 0..rows.num_rows() {
+            let change = changes.value(row);
+            several.push(if committed.value(row) > 1 { change.min(0) } else { 0 });
+            if change < 0 && committed.value(row) == 1 && places.is_valid(row) {
+                self.positions.add(places.value(row))?;
             }
         }
-        Ok(false)
+        self.alike.take_down(rows, &Int64Array::from(several))
     }
 }
 
@@ -203,101 +249,15 @@ fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<RecordBatch> {
     Ok(take_record_batch(rows, &UInt32Array::from(indices))?)
 }
 
-/// Rows that went: 128 bits a row and how often, charged to the memory pool.
-struct Gone {
-    counts: HashMap<u128, i64>,
-    total: u64,
-    reservation: MemoryReservation,
-}
-
-impl Gone {
-    fn new(context: &SessionContext) -> Self {
-        let pool = &context.runtime_env().memory_pool;
-        Self {
-            counts: HashMap::new(),
-            total: 0,
-            reservation: MemoryConsumer::new("rows to remove").register(pool),
-        }
-    }
-
-    fn rows(&self) -> u64 {
-        self.total
-    }
-
-    /// Remembers the rows with a negative count.
-    fn take_down(&mut self, rows: &RecordBatch, changes: &Int64Array) -> Result<()> {
-        for (hash, change) in hashes(rows)?.into_iter().zip(changes.values()) {
-            if *change < 0 {
-                *self.counts.entry(hash).or_default() -= change;
-                self.total += change.unsigned_abs();
-            }
-        }
-        let size = self.counts.capacity() * BYTES_A_ROW;
-        self.reservation.try_resize(size)
-    }
-
-    fn holds_any(&self, rows: &RecordBatch) -> Result<bool> {
-        let hashes = hashes(rows)?;
-        Ok(hashes.iter().any(|h| self.counts.contains_key(h)))
-    }
-
-    /// `rows` without those that went; each counts once.
-    fn strike(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let mut keep = Vec::with_capacity(rows.num_rows());
-        for hash in hashes(rows)? {
-            let stays = match self.counts.get_mut(&hash) {
-                None => true,
-                Some(count) => {
-                    *count -= 1;
-                    self.total -= 1;
-                    if *count == 0 {
-                        self.counts.remove(&hash);
-                    }
-                    false
-                }
-            };
-            keep.push(stays);
-        }
-        Ok(filter_record_batch(rows, &BooleanArray::from(keep))?)
-    }
-}
-
-/// 128 bits a row, out of two independent functions.
-fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
-    let mut first = vec![0; rows.num_rows()];
-    let mut second = vec![0; rows.num_rows()];
-    create_hashes(rows.columns(), &RandomState::with_seed(1), &mut first)?;
-    create_hashes(
-        rows.columns(),
-        &QualityRandomState::with_seed(2),
-        &mut second,
-    )?;
-    let pairs = first.into_iter().zip(second);
-    Ok(pairs
-        .map(|(a, b)| (u128::from(a) << 64) | u128::from(b))
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use datafusion::arrow::array::{ArrayRef, StringArray};
+
+    use super::*;
 
     fn rows(texts: &[&str]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
         RecordBatch::try_from_iter([("s", column)]).unwrap()
-    }
-
-    #[test]
-    fn equal_rows_are_struck_as_often_as_they_went() {
-        let mut gone = Gone::new(&SessionContext::new());
-        let changes = Int64Array::from(vec![-2, 1, -1]);
-        gone.take_down(&rows(&["a", "b", "c"]), &changes).unwrap();
-        assert_eq!(gone.rows(), 3);
-        assert!(!gone.holds_any(&rows(&["b"])).unwrap());
-        let rest = gone.strike(&rows(&["a", "a", "a", "b", "c"])).unwrap();
-        assert_eq!(rest, rows(&["a", "b"]));
-        assert_eq!(gone.rows(), 0);
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub(super) const CHANGE: &str = "__change";
 #[derive(Debug, Clone)]
 pub(super) struct Changed {
     pub(super) new: FileTable,
-    /// Files that were read and count no longer; a lake's are never known.
-    pub(super) old: Option<FileTable>,
+    /// Rows that were read and count no longer; a lake's are never known.
+    pub(super) old: Vec<FileTable>,
+    /// Whether it is a committed table, whose old rows are known.
+    pub(super) of_version: bool,
 }
 
 /// What is needed to find keys.
@@ -116,33 +118,47 @@ impl Search<'_> {
     }
 
     fn whole(&self, leaf: &Leaf) -> Result<DataFrame> {
-        let plan = rescan(&leaf.scan, leaf.table.clone())?;
+        let plan = rescan(&leaf.scan, Arc::new(leaf.table.clone()))?;
         Ok(DataFrame::new(self.state.clone(), plan))
     }
 
     /// `wanted` of the rows that came or went, a column each. A row that stands in old and
     /// new files alike, as far as the model uses it, is neither.
-    fn rows_of(
+    pub(super) fn rows_of(
         &self,
         leaf: &Leaf,
         changed: &Changed,
         wanted: &[Expr],
     ) -> Result<DataFrame> {
+        if changed.old.is_empty() {
+            let new = rescan(&leaf.scan, Arc::new(changed.new.clone()))?;
+            return named(DataFrame::new(self.state.clone(), new), wanted);
+        }
+        let rows = self.signed_rows_of(leaf, changed, wanted)?;
+        rows.drop_columns(&[CHANGE])
+    }
+
+    /// The same, with [`CHANGE`] as the last column.
+    pub(super) fn signed_rows_of(
+        &self,
+        leaf: &Leaf,
+        changed: &Changed,
+        wanted: &[Expr],
+    ) -> Result<DataFrame> {
+        let columns = self.used_columns(leaf);
         let frame = |table: &FileTable| -> Result<DataFrame> {
-            let plan = rescan(&leaf.scan, table.clone())?;
+            let plan = rescan(&leaf.scan, Arc::new(table.clone()))?;
             Ok(DataFrame::new(self.state.clone(), plan))
         };
         let new = frame(&changed.new)?;
-        let Some(old) = &changed.old else {
-            return named(new, wanted);
-        };
-        let columns = self.used_columns(leaf);
-        let old = marked(frame(old)?, &columns, wanted, -1)?;
-        let new = marked(new, &columns, wanted, 1)?;
+        let mut both = marked(new, &columns, wanted, 1)?;
+        for old in &changed.old {
+            both = both.union(marked(frame(old)?, &columns, wanted, -1)?)?;
+        }
         let places = (0..columns.len() + wanted.len()).map(|i| ident(place(i)));
-        let both = net(old.union(new)?, places.collect())?;
+        let both = net_with(both, places.collect(), Vec::new())?;
         let wanted = (0..wanted.len()).map(|i| ident(place(columns.len() + i)));
-        both.select(wanted.collect::<Vec<_>>())
+        both.select(wanted.chain([ident(CHANGE)]).collect::<Vec<_>>())
     }
 
     fn used_columns(&self, leaf: &Leaf) -> Vec<Expr> {
@@ -157,9 +173,15 @@ impl Search<'_> {
     }
 }
 
-/// The rows that do not cancel out: how often each came (+) or went (-) is in [`CHANGE`].
-pub(super) fn net(rows: DataFrame, columns: Vec<Expr>) -> Result<DataFrame> {
-    rows.aggregate(columns, vec![sum(ident(CHANGE)).alias(CHANGE)])?
+/// The rows that do not cancel out: how often each came (+) or went (-) is in [`CHANGE`], and
+/// behind it what is asked for of all rows that are alike.
+pub(super) fn net_with(
+    rows: DataFrame,
+    columns: Vec<Expr>,
+    further: Vec<Expr>,
+) -> Result<DataFrame> {
+    let change = sum(ident(CHANGE)).alias(CHANGE);
+    rows.aggregate(columns, [vec![change], further].concat())?
         .filter(ident(CHANGE).not_eq(lit(0_i64)))
 }
 
@@ -175,7 +197,7 @@ fn marked(
     rows.select(all)
 }
 
-fn named(rows: DataFrame, wanted: &[Expr]) -> Result<DataFrame> {
+pub(super) fn named(rows: DataFrame, wanted: &[Expr]) -> Result<DataFrame> {
     let wanted = wanted.iter().enumerate();
     rows.select(
         wanted

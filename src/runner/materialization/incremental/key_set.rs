@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::key_index::{Hashes, index_hashes, is_indexed};
+
 /// Bytes a key takes: a hash table of 64 bits a key is at most seven eighths and at least
 /// seven sixteenths full.
 const BYTES_A_KEY: usize = 20;
@@ -33,6 +35,8 @@ pub(super) struct KeySet {
 #[derive(Debug)]
 struct Keys {
     hashes: HashSet<u64>,
+    /// The hashes by which an index tells them, if there may be one.
+    indexed: Option<Vec<u64>>,
     reservation: MemoryReservation,
 }
 
@@ -44,9 +48,29 @@ impl KeySet {
             types,
             keys: RwLock::new(Keys {
                 hashes: HashSet::new(),
+                indexed: None,
                 reservation,
             }),
         }
+    }
+
+    /// The same set, which can be asked for the hashes of an index.
+    pub(super) fn indexed(self) -> Self {
+        let is_indexed = matches!(self.types.as_slice(), [only] if is_indexed(only));
+        let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            types: self.types,
+            keys: RwLock::new(Keys {
+                indexed: is_indexed.then(Vec::new),
+                ..keys
+            }),
+        }
+    }
+
+    /// The hashes of its keys in an index.
+    pub(super) fn index_hashes(&self) -> Option<Hashes> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.indexed.clone().map(Hashes::new)
     }
 
     /// Another set of keys like these, empty.
@@ -59,7 +83,11 @@ impl KeySet {
         let hashes = self.hashes(columns, rows)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.hashes.extend(hashes);
-        let size = keys.hashes.capacity() * BYTES_A_KEY;
+        let mut size = keys.hashes.capacity() * BYTES_A_KEY;
+        if let (Some(indexed), [key]) = (&mut keys.indexed, columns) {
+            indexed.extend(index_hashes(key)?);
+            size += indexed.capacity() * size_of::<u64>();
+        }
         keys.reservation.try_resize(size)
     }
 
@@ -77,7 +105,7 @@ impl KeySet {
     }
 
     /// One hash a row; a null is a value like any other.
-    fn hashes(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
+    pub(super) fn hashes(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
         let columns = columns
             .iter()
             .zip(&self.types)

@@ -15,14 +15,25 @@
 //!
 //! So it is by the strategy `keys`, the default. dbt's strategies are in `increment`.
 
+mod append;
 mod apply;
+mod bounded;
 mod changes;
 mod columns;
+mod fine;
+mod fold;
 mod increment;
+mod key_index;
 mod key_set;
+mod key_times;
 mod lineage;
+mod places;
+mod resume;
 mod rewrite;
+mod row_index;
 mod rows;
+mod since;
+mod went;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,20 +43,25 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::reading::{Difference, Inputs, Leaf, Reading, STRATEGY, difference};
+use super::reading::{Reading, STRATEGY};
 use super::{
     Built, Job, Materialization, execution_error, no_op, store_error, table, unchanged,
 };
-use crate::catalog::{FileTable, Origin, committed};
 use crate::runner::compile::{IncrementalStrategy, Materialized, OnSchemaChange};
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
-use crate::table::{Table, TableVersion, committed_schema};
+use crate::table::{TableVersion, committed_schema};
 use apply::Update;
+use bounded::Bounded;
 use changes::{Changed, Search, key_types, used_columns};
 use columns::SchemaChange;
+use fine::{Fine, Wanted};
+use fold::Folded;
 use futures::future::BoxFuture;
 use key_set::KeySet;
 use lineage::{Reason, Separated, separate};
+use resume::Resumption;
+use row_index::{ROW_INDEX, RowIndex};
+use since::changed_leaves;
 
 /// A committed table, updated as its strategy says.
 #[derive(Debug)]
@@ -81,27 +97,59 @@ async fn build(job: &Job) -> Result<Built> {
     }
     keys_are_columns(job)?;
     let Some(base) = base else {
-        return table::replace(job, None, &reading).await;
+        return rebuild(job, None, &reading).await;
     };
     if job.full_refresh {
-        return table::replace(job, Some(&base), &reading).await;
+        return rebuild(job, Some(&base), &reading).await;
     }
     if unchanged(job, &base, &reading) {
         return Ok(no_op());
     }
     let reason = match prepare(job, &base, &reading).await? {
-        Ok(prepared) => return Box::pin(prepared.run(job, &base, &reading)).await,
+        Ok(Prepared::Done(built)) => return Ok(built),
+        Ok(Prepared::ByKey(update)) => {
+            return Box::pin(update.run(job, &base, &reading)).await;
+        }
         Err(reason) => reason,
     };
-    let built = table::replace(job, Some(&base), &reading).await?;
+    let built = rebuild(job, Some(&base), &reading).await?;
     Ok(Built {
         message: Some(format!("rebuilt in full: {reason}")),
         ..built
     })
 }
 
+/// Writes all rows, and beside them what later runs need to go on from there.
+async fn rebuild(
+    job: &Job,
+    base: Option<&TableVersion>,
+    reading: &Reading,
+) -> Result<Built> {
+    let rows = table::all_rows(job).await?;
+    let mut further = BTreeMap::new();
+    if let Some(beside) = Box::pin(resume::beside(job, &rows)).await? {
+        further.extend(beside);
+    } else {
+        let state = job.rows.clone().into_parts().0;
+        if let Some(index) = RowIndex::of(job, &state, &rows.schema) {
+            let index = index.after(None, &rows.schema, rows.files.files()).await;
+            let index = index.map_err(execution_error)?;
+            further.extend(index.map(|index| (ROW_INDEX.to_owned(), index)));
+        }
+    }
+    table::commit_all(job, base, reading, rows, further).await
+}
+
+/// An update that can be made.
+enum Prepared {
+    /// It is made.
+    Done(Built),
+    /// By key.
+    ByKey(Box<ByKey>),
+}
+
 /// An update that can be made by key.
-struct Prepared {
+struct ByKey {
     keys: Arc<KeySet>,
     key: Vec<Column>,
     separated: Separated,
@@ -124,13 +172,24 @@ async fn prepare(
         Ok(changed) => changed,
         Err(reason) => return Ok(Err(reason)),
     };
+    if let Some(built) =
+        Box::pin(append::append(job, base, reading, &state, &changed)).await?
+    {
+        return Ok(Ok(Prepared::Done(built)));
+    }
     let key = match key_columns(job, &plan) {
         Ok(key) => key,
         Err(reason) => return Ok(Err(reason)),
     };
+    let resumed = Resumption::of(job, base, reading, &state, &key, &changed);
+    if let Some(resumed) = resumed.map_err(execution_error)?
+        && let Some(built) = Box::pin(resumed.run()).await?
+    {
+        return Ok(Ok(Prepared::Done(built)));
+    }
     let pool = &state.runtime_env().memory_pool;
     let types = key_types(&plan, &key).map_err(execution_error)?;
-    let keys = Arc::new(KeySet::new(types, pool));
+    let keys = Arc::new(KeySet::new(types, pool).indexed());
     let separated = match separate(&plan, &key, &keys, pool) {
         Ok(separated) => separated,
         Err(reason) => return Ok(Err(reason)),
@@ -144,16 +203,16 @@ async fn prepare(
             return Ok(Err(reason));
         }
     }
-    Ok(Ok(Prepared {
+    Ok(Ok(Prepared::ByKey(Box::new(ByKey {
         keys,
         key,
         separated,
         changed,
         state,
-    }))
+    }))))
 }
 
-impl Prepared {
+impl ByKey {
     async fn run(
         self,
         job: &Job,
@@ -168,21 +227,18 @@ impl Prepared {
             changed: &self.changed,
             used: &used,
         };
-        search
-            .fill(&self.keys, &self.separated.restricted)
-            .await
-            .map_err(execution_error)?;
-        let new_files = self.changed.values().any(|c| c.old.is_none());
+        let (wanted, plans) = self.wanted(job, base, &search).await?;
+        let new_files = self.changed.values().any(|c| !c.of_version);
         if self.keys.len() == 0 && !new_files {
             return Ok(no_op());
         }
         let update = Update {
             job,
             base,
-            context: SessionContext::new_with_state(self.state),
-            keys: Arc::clone(&self.keys),
-            key: self.key,
-            plan: self.separated.plan,
+            context: SessionContext::new_with_state(self.state.clone()),
+            index: RowIndex::of(job, &self.state, &base.schema),
+            wanted: &wanted,
+            plans,
         };
         let applied = update.apply(table::metadata(job, reading)).await?;
         Ok(Built {
@@ -195,6 +251,43 @@ impl Prepared {
                 applied.went
             )),
         })
+    }
+
+    /// The rows that have to be computed anew, and the plans that give them.
+    async fn wanted(
+        &self,
+        job: &Job,
+        base: &TableVersion,
+        search: &Search<'_>,
+    ) -> Result<(Wanted, Vec<(LogicalPlan, i64)>)> {
+        let restricted = &self.separated.restricted;
+        let plan = self.separated.plan.clone();
+        let by_key = || Wanted::Keys {
+            key: self.key.clone(),
+            keys: Arc::clone(&self.keys),
+        };
+        let folded = Folded::of(job, base, &self.state, &self.key, &self.changed);
+        if let Some(folded) = folded.map_err(execution_error)?
+            && let Some(plan) =
+                folded.plan(search, &self.keys).await.map_err(execution_error)?
+        {
+            return Ok((by_key(), vec![(plan, 1)]));
+        }
+        let bounded = Bounded::of(job, base, &self.key, search);
+        if let Some(bounded) = bounded.map_err(execution_error)? {
+            let plan = bounded.plan(&plan, search, &self.keys).await;
+            return Ok((by_key(), vec![(plan.map_err(execution_error)?, 1)]));
+        }
+        let fine = Fine::of(job, &self.key, &self.separated, search);
+        if let Some(fine) = fine.map_err(execution_error)? {
+            let filled = fine.fill(&self.keys, restricted, search).await;
+            filled.map_err(execution_error)?;
+            let plans = fine.plans(&plan).map_err(execution_error)?;
+            return Ok((Wanted::Fine(fine), plans));
+        }
+        let filled = search.fill(&self.keys, restricted).await;
+        filled.map_err(execution_error)?;
+        Ok((by_key(), vec![(plan, 1)]))
     }
 }
 
@@ -230,93 +323,6 @@ fn same_definition(
         Ok(schema) if schema == base.schema => Ok(()),
         _ => Err("its columns have changed".to_owned()),
     }
-}
-
-/// The leaves whose rows are not those of the last commit.
-async fn changed_leaves(
-    job: &Job,
-    base: &TableVersion,
-    reading: &Reading,
-) -> Result<std::result::Result<BTreeMap<String, Changed>, Reason>> {
-    let (Some(before), Some(now)) =
-        (Inputs::of_metadata(&base.metadata), reading.inputs())
-    else {
-        return Ok(Err("its last run did not say what it read".to_owned()));
-    };
-    let mut changed = BTreeMap::new();
-    for leaf in &reading.leaves {
-        let location = &leaf.location;
-        let Some(now) = now.0.get(location) else {
-            continue;
-        };
-        let found = match difference(before.0.get(location), now) {
-            Difference::None => continue,
-            Difference::Unknown(reason) => {
-                return Ok(Err(format!("{reason} (`{}`)", short(location))));
-            }
-            Difference::NewFiles(paths) => Changed {
-                new: leaf.table.only(|f| paths.contains(&f.location.to_string())),
-                old: None,
-            },
-            Difference::NewVersion(version) => {
-                match since_version(job, leaf, version).await? {
-                    Ok(Some(changed)) => changed,
-                    Ok(None) => continue,
-                    Err(reason) => return Ok(Err(reason)),
-                }
-            }
-        };
-        changed.insert(location.clone(), found);
-    }
-    if before
-        .0
-        .keys()
-        .any(|location| !now.0.contains_key(location))
-    {
-        return Ok(Err("it no longer reads all that it read".to_owned()));
-    }
-    Ok(Ok(changed))
-}
-
-/// The files in which a committed table differs from `version` of it.
-async fn since_version(
-    job: &Job,
-    leaf: &Leaf,
-    version: u64,
-) -> Result<std::result::Result<Option<Changed>, Reason>> {
-    let Origin::Version(url, _) = leaf.table.origin() else {
-        return Ok(Err("a lake has no versions".to_owned()));
-    };
-    let table = Table::new(url.clone(), job.table.stores().clone());
-    let lost = || format!("version {version} of `{}` is gone", short(&leaf.location));
-    let Ok(Some(old)) = table.open_rows_of(version).await else {
-        return Ok(Err(lost()));
-    };
-    let provider = committed(table.stores(), &old).map_err(execution_error)?;
-    let Some(old) = provider.downcast_ref::<FileTable>() else {
-        return Ok(Err(lost()));
-    };
-    if old.arrow_schema() != leaf.table.arrow_schema() {
-        let name = short(&leaf.location);
-        return Ok(Err(format!("the columns of `{name}` have changed")));
-    }
-    let before: Vec<_> = old.files().map(|f| f.location.clone()).collect();
-    let now: Vec<_> = leaf.table.files().map(|f| f.location.clone()).collect();
-    let new = leaf
-        .table
-        .only(|f| before.binary_search(&f.location).is_err());
-    let old = old.only(|f| now.binary_search(&f.location).is_err());
-    if new.files().next().is_none() && old.files().next().is_none() {
-        return Ok(Ok(None));
-    }
-    let paths: Vec<_> = old.files().map(|f| f.location.clone()).collect();
-    if !table.holds(&paths).await.map_err(store_error)? {
-        return Ok(Err(lost()));
-    }
-    Ok(Ok(Some(Changed {
-        new,
-        old: Some(old),
-    })))
 }
 
 /// The output columns that `recompute_by`, or else `unique_key`, names.

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::DataFrame;
 
-use crate::catalog::committed;
+use crate::catalog::{FileTable, committed};
 use crate::store::Stores;
 use crate::table::{DataFile, TableVersion, cast_column};
 
@@ -34,6 +34,21 @@ pub(super) fn rows_of(
         metadata: BTreeMap::new(),
     };
     let source = provider_as_source(committed(stores, &some)?);
+    let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
+    Ok(DataFrame::new(state.clone(), plan))
+}
+
+/// The rows of `version`, and behind their columns where each is, the file and the row.
+pub(super) fn positioned_rows_of(
+    state: &SessionState,
+    stores: &Stores,
+    version: &TableVersion,
+) -> Result<DataFrame> {
+    let table = committed(stores, version)?;
+    let Some(table) = table.downcast_ref::<FileTable>() else {
+        return internal_err!("a committed table is no table of files");
+    };
+    let source = provider_as_source(Arc::new(table.with_positions()?));
     let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
     Ok(DataFrame::new(state.clone(), plan))
 }

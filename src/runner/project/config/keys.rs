@@ -89,6 +89,7 @@ const MODEL: &[Key] = &[
     ("partition_by", Any),
     ("delimiter", Refused("exports are written with commas")),
     ("recompute_by", OneOrMore),
+    ("deletion_vectors", Flag),
     ("sql_header", Refused("put the SQL into the model")),
     ("incremental_predicates", Refused(PREDICATES)),
     ("predicates", Refused(PREDICATES)),

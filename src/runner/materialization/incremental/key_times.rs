@@ -1,0 +1,139 @@
+//! From when on the rows of some keys are read.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit,
+};
+
+use super::key_set::KeySet;
+
+/// Some keys, and for each the time of the first row that is read, in ticks of the time's
+/// unit. Two keys of one hash share the earlier time, and at most more rows are read.
+#[derive(Debug)]
+pub(super) struct KeyTimes {
+    set: Arc<KeySet>,
+    times: HashMap<u64, i64>,
+}
+
+impl KeyTimes {
+    pub(super) fn new(types: Vec<DataType>, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self {
+            set: Arc::new(KeySet::new(types, pool)),
+            times: HashMap::new(),
+        }
+    }
+
+    /// Adds the keys of some rows, each from `before` ticks before its row's time on; `false`
+    /// if a row has no time.
+    pub(super) fn add(
+        &mut self,
+        key: &[ArrayRef],
+        time: &ArrayRef,
+        before: i64,
+    ) -> Result<bool> {
+        let rows = time.len();
+        self.set.add(key, rows)?;
+        let ticks = ticks(time)?;
+        let hashes = self.set.hashes(key, rows)?;
+        for (hash, time) in hashes.into_iter().zip(ticks.values()) {
+            let from = time.saturating_sub(before);
+            let known = self.times.entry(hash).or_insert(from);
+            *known = from.min(*known);
+        }
+        Ok(ticks.null_count() == 0)
+    }
+
+    /// The keys.
+    pub(super) fn keys(&self) -> &Arc<KeySet> {
+        &self.set
+    }
+
+    /// `key is one of them and time is not before its time`; a row without time comes after all
+    /// others. Scans can leave out files by the earliest time.
+    pub(super) fn predicate(self: &Arc<Self>, key: &[Expr], time: &Expr, of: &DataType) -> Result<Expr> {
+        let Some(first) = self.times.values().min() else {
+            return Ok(lit(false));
+        };
+        let first = cast(&Int64Array::from_value(*first, 1), of)?;
+        let first = lit(ScalarValue::try_from_array(&first, 0)?);
+        let recent = time.clone().gt_eq(first).or(time.clone().is_null());
+        let arguments: Vec<Expr> = key.iter().chain([time]).cloned().collect();
+        let function = IsFrom {
+            from: Arc::clone(self),
+            signature: Signature::any(arguments.len(), Volatility::Immutable),
+        };
+        Ok(recent.and(ScalarUDF::new_from_impl(function).call(arguments)))
+    }
+}
+
+/// The SQL function. It is built per update and never registered: no user can call it.
+#[derive(Debug)]
+struct IsFrom {
+    from: Arc<KeyTimes>,
+    signature: Signature,
+}
+
+impl PartialEq for IsFrom {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.from, &other.from)
+    }
+}
+
+impl Eq for IsFrom {}
+
+impl Hash for IsFrom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.from).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for IsFrom {
+    fn name(&self) -> &'static str {
+        "is_from"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let columns = args.args.iter().map(|arg| arg.to_array(rows));
+        let mut columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+        let Some(time) = columns.pop() else {
+            return internal_err!("`is_from` has no time");
+        };
+        let ticks = ticks(&time)?;
+        let hashes = self.from.set.hashes(&columns, rows)?;
+        let found = hashes.iter().enumerate().map(|(row, hash)| {
+            let from = self.from.times.get(hash);
+            Some(from.is_some_and(|from| ticks.is_null(row) || ticks.value(row) >= *from))
+        });
+        Ok(ColumnarValue::Array(Arc::new(found.collect::<BooleanArray>())))
+    }
+}
+
+/// Timestamps as numbers of their unit.
+fn ticks(times: &ArrayRef) -> Result<Int64Array> {
+    Ok(cast(times, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+/// Some columns of a batch.
+pub(super) fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
+    places.iter().map(|i| Arc::clone(batch.column(*i))).collect()
+}

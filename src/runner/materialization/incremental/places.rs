@@ -1,0 +1,270 @@
+//! Which rows went: as values, and as places in a table's files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::{DataType, Int64Type, UInt32Type};
+use datafusion::common::hash_utils::{QualityRandomState, RandomState, create_hashes};
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
+use roaring::RoaringTreemap;
+use url::Url;
+
+use crate::catalog::{FILE, ROW};
+
+/// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
+const BYTES_A_ROW: usize = 80;
+/// Bits of a packed place that tell the row within its file.
+const ROW_BITS: u32 = 40;
+
+/// A row's place, packed into one number: its file, then its row there.
+pub(super) fn packed() -> Expr {
+    let file = cast(ident(FILE), DataType::Int64);
+    file * lit(1_i64 << ROW_BITS) + ident(ROW)
+}
+
+/// Rows that went: 128 bits a row and how often.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    counts: HashMap<u128, i64>,
+    total: u64,
+    reservation: Option<MemoryReservation>,
+}
+
+impl Gone {
+    pub(super) fn charged_to(pool: &Arc<dyn MemoryPool>) -> Self {
+        let reservation = MemoryConsumer::new("rows to remove").register(pool);
+        Self {
+            reservation: Some(reservation),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.total
+    }
+
+    /// Remembers all rows of a batch.
+    pub(super) fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        let each = Int64Array::from_value(-1, rows.num_rows());
+        self.take_down(rows, &each)
+    }
+
+    /// Remembers the rows with a negative count.
+    pub(super) fn take_down(
+        &mut self,
+        rows: &RecordBatch,
+        changes: &Int64Array,
+    ) -> Result<()> {
+        if changes.values().iter().all(|change| *change >= 0) {
+            return Ok(());
+        }
+        for (hash, change) in hashes(rows)?.into_iter().zip(changes.values()) {
+            if *change < 0 {
+                *self.counts.entry(hash).or_default() -= change;
+                self.total += change.unsigned_abs();
+            }
+        }
+        let size = self.counts.capacity() * BYTES_A_ROW;
+        match &self.reservation {
+            Some(reservation) => reservation.try_resize(size),
+            None => Ok(()),
+        }
+    }
+
+    /// `rows` without those that went; each counts once.
+    pub(super) fn strike(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let went = self.went(&hashes(rows)?);
+        let keep: BooleanArray = went.iter().map(|went| Some(!went)).collect();
+        Ok(filter_record_batch(rows, &keep)?)
+    }
+
+    /// Those of `rows` that went; each counts once.
+    pub(super) fn take(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let went = self.went(&hashes(rows)?);
+        Ok(filter_record_batch(rows, &BooleanArray::from(went))?)
+    }
+
+    /// The same of rows that have more than `width` columns, told by the first ones.
+    pub(super) fn taken(
+        &mut self,
+        rows: &RecordBatch,
+        width: usize,
+    ) -> Result<RecordBatch> {
+        let all: Vec<usize> = (0..width).collect();
+        let went = self.went(&hashes(&rows.project(&all)?)?);
+        Ok(filter_record_batch(rows, &BooleanArray::from(went))?)
+    }
+
+    fn went(&mut self, hashes: &[u128]) -> Vec<bool> {
+        let mut went = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            let Some(count) = self.counts.get_mut(hash) else {
+                went.push(false);
+                continue;
+            };
+            *count -= 1;
+            self.total -= 1;
+            if *count == 0 {
+                self.counts.remove(hash);
+            }
+            went.push(true);
+        }
+        went
+    }
+
+    /// An error if rows are left that should have been found in `table`.
+    pub(super) fn none_left(&self, table: &Url) -> Result<()> {
+        match self.total {
+            0 => Ok(()),
+            rows => {
+                internal_err!(
+                    "{rows} rows that are to be removed are in no file of `{table}`"
+                )
+            }
+        }
+    }
+}
+
+/// Committed rows by their values, with their places.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashMap<u128, Vec<(u32, u64)>>);
+
+impl Places {
+    /// Takes in rows with `width` columns and, behind them, the file and the row.
+    pub(super) fn add(&mut self, rows: &RecordBatch, width: usize) -> Result<()> {
+        let all: Vec<usize> = (0..width).collect();
+        let hashes = hashes(&rows.project(&all)?)?;
+        let files = rows.column(width).as_primitive::<UInt32Type>();
+        let places = rows.column(width + 1).as_primitive::<Int64Type>();
+        let places = files.values().iter().zip(places.values());
+        for (hash, (file, row)) in hashes.into_iter().zip(places) {
+            self.0.entry(hash).or_default().push((*file, row.unsigned_abs()));
+        }
+        Ok(())
+    }
+
+    /// `rows` without those that are here; each counts once.
+    pub(super) fn strike(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let mut keep = Vec::with_capacity(rows.num_rows());
+        for hash in hashes(rows)? {
+            let found = self.0.get_mut(&hash).and_then(Vec::pop);
+            keep.push(found.is_none());
+        }
+        Ok(filter_record_batch(rows, &BooleanArray::from(keep))?)
+    }
+
+    /// The places of the rows that were not struck.
+    pub(super) fn left(self) -> Positions {
+        let mut positions = Positions::default();
+        for (file, row) in self.0.into_values().flatten() {
+            positions.insert(file, row);
+        }
+        positions
+    }
+}
+
+/// Places of rows, by the file's place among the table's.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    files: BTreeMap<u32, RoaringTreemap>,
+    reservation: Option<MemoryReservation>,
+}
+
+impl Positions {
+    pub(super) fn charged_to(pool: &Arc<dyn MemoryPool>) -> Self {
+        let reservation = MemoryConsumer::new("places of rows to remove").register(pool);
+        Self {
+            files: BTreeMap::new(),
+            reservation: Some(reservation),
+        }
+    }
+
+    /// Adds a packed place.
+    pub(super) fn add(&mut self, packed: i64) -> Result<()> {
+        let packed = packed.unsigned_abs();
+        let file = u32::try_from(packed >> ROW_BITS).unwrap_or(u32::MAX);
+        self.insert(file, packed & ((1 << ROW_BITS) - 1));
+        match &self.reservation {
+            // a row among others takes two bytes
+            Some(reservation) => reservation.try_grow(2),
+            None => Ok(()),
+        }
+    }
+
+    fn insert(&mut self, file: u32, row: u64) {
+        self.files.entry(file).or_default().insert(row);
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        for (file, rows) in other.files {
+            *self.files.entry(file).or_default() |= rows;
+        }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.files.values().map(RoaringTreemap::len).sum()
+    }
+
+    /// The files and their rows.
+    pub(super) fn files(&self) -> impl Iterator<Item = (usize, &RoaringTreemap)> {
+        let files = self.files.iter();
+        files.map(|(file, rows)| (usize::try_from(*file).unwrap_or(usize::MAX), rows))
+    }
+}
+
+/// 128 bits a row, out of two independent functions.
+fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
+    let mut first = vec![0; rows.num_rows()];
+    let mut second = vec![0; rows.num_rows()];
+    create_hashes(rows.columns(), &RandomState::with_seed(1), &mut first)?;
+    create_hashes(
+        rows.columns(),
+        &QualityRandomState::with_seed(2),
+        &mut second,
+    )?;
+    let pairs = first.into_iter().zip(second);
+    Ok(pairs
+        .map(|(a, b)| (u128::from(a) << 64) | u128::from(b))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{ArrayRef, StringArray, UInt32Array};
+
+    use super::*;
+
+    fn rows(texts: &[&str]) -> RecordBatch {
+        let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        RecordBatch::try_from_iter([("s", column)]).unwrap()
+    }
+
+    #[test]
+    fn equal_rows_are_struck_as_often_as_they_went() {
+        let mut gone = Gone::default();
+        let changes = Int64Array::from(vec![-2, 1, -1]);
+        gone.take_down(&rows(&["a", "b", "c"]), &changes).unwrap();
+        assert_eq!(gone.rows(), 3);
+        let rest = gone.strike(&rows(&["a", "a", "a", "b", "c"])).unwrap();
+        assert_eq!(rest, rows(&["a", "b"]));
+        assert_eq!(gone.rows(), 0);
+    }
+
+    #[test]
+    fn places_are_left_of_rows_that_did_not_come_again() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "a", "b"]));
+        let files: ArrayRef = Arc::new(UInt32Array::from(vec![0, 1, 1]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, 0, 5]));
+        let there = [("s", texts), ("f", files), ("r", numbers)];
+        let mut places = Places::default();
+        places.add(&RecordBatch::try_from_iter(there).unwrap(), 1).unwrap();
+        assert_eq!(places.strike(&rows(&["a", "c"])).unwrap(), rows(&["c"]));
+        let left = places.left();
+        assert_eq!(left.rows(), 2);
+        assert!(left.files().any(|(file, rows)| file == 1 && rows.contains(5)));
+    }
+}

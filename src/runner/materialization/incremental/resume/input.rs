@@ -1,0 +1,172 @@
+//! The rows by which a window's input differs from what it was.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, Result};
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::DataFrame;
+use futures::StreamExt;
+
+use super::shape::Shape;
+use crate::runner::materialization::Job;
+use crate::runner::materialization::incremental::changes::Changed;
+use crate::runner::materialization::incremental::key_index::KeyIndex;
+use crate::runner::materialization::incremental::rows::as_committed;
+use crate::runner::materialization::reading::{Leaf, rescan};
+
+/// Rows that came and rows that went, with the table's names and types.
+pub(super) struct InputChange {
+    pub(super) came: Vec<RecordBatch>,
+    pub(super) went: Vec<RecordBatch>,
+}
+
+/// Reads the rows by which the input of a [`Shape`] has changed.
+pub(super) struct InputReader<'a> {
+    pub(super) job: &'a Job,
+    pub(super) state: &'a SessionState,
+    pub(super) shape: &'a Shape,
+    /// The table's columns.
+    pub(super) table: &'a SchemaRef,
+    pub(super) held: &'a Held,
+}
+
+/// What rows in memory are charged to, and how many there may be.
+pub(super) struct Held {
+    reservation: MemoryReservation,
+    most_rows: usize,
+}
+
+impl Held {
+    pub(super) fn new(pool: &Arc<dyn MemoryPool>, most_rows: usize) -> Self {
+        Self {
+            reservation: MemoryConsumer::new("rows to number anew").register(pool),
+            most_rows,
+        }
+    }
+
+    pub(super) fn reservation(&self) -> &MemoryReservation {
+        &self.reservation
+    }
+
+    /// All rows of `frame`; `None` if they are too many to be held.
+    pub(super) async fn all(&self, frame: DataFrame) -> Result<Option<Vec<RecordBatch>>> {
+        let mut stream = frame.execute_stream().await?;
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            rows += batch.num_rows();
+            let size = batch.get_array_memory_size();
+            if rows > self.most_rows || self.reservation.try_grow(size).is_err() {
+                return Ok(None);
+            }
+            batches.push(batch);
+        }
+        Ok(Some(batches))
+    }
+}
+
+impl InputReader<'_> {
+    /// The rows that came and went, and the index of what is read now; `None` if they cannot be
+    /// told from the files that changed.
+    pub(super) async fn change(
+        &self,
+        leaf: &Leaf,
+        changed: &Changed,
+        index: Option<KeyIndex>,
+    ) -> Result<Option<(InputChange, Option<KeyIndex>)>> {
+        if is_row_by_row(&self.shape.input)? {
+            let change = self.row_by_row(leaf, changed).await?;
+            return Ok(change.map(|change| (change, None)));
+        }
+        self.by_unique_key(leaf, changed, index).await
+    }
+
+    /// Each row of the input is made of one row of the leaf.
+    async fn row_by_row(
+        &self,
+        leaf: &Leaf,
+        changed: &Changed,
+    ) -> Result<Option<InputChange>> {
+        let came = self.rows(leaf, Arc::new(changed.new.clone()))?;
+        let Some(came) = self.held.all(came).await? else {
+            return Ok(None);
+        };
+        let mut went = Vec::new();
+        for old in &changed.old {
+            let old = self.rows(leaf, Arc::new(old.clone()))?;
+            let Some(old) = self.held.all(old).await? else {
+                return Ok(None);
+            };
+            went.extend(old);
+        }
+        Ok(Some(InputChange { came, went }))
+    }
+
+    pub(super) fn scan(&self, leaf: &Leaf, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
+        let plan = rescan(&leaf.scan, table)?;
+        Ok(DataFrame::new(self.state.clone(), plan))
+    }
+
+    /// The rows of the input over these rows of its leaf, as they are committed.
+    pub(super) fn rows(&self, leaf: &Leaf, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
+        let input = self.shape.input.clone();
+        let input = input.transform_up(|node| match &node {
+            LogicalPlan::TableScan(scan) if scan.table_name == leaf.scan.table_name => {
+                Ok(Transformed::yes(rescan(scan, Arc::clone(&table))?))
+            }
+            _ => Ok(Transformed::no(node)),
+        });
+        let input = input.data()?;
+        let schema = Arc::clone(input.schema());
+        let columns = self.shape.inputs().map(|(place, input)| {
+            let field = self.table.field(place);
+            let column = Expr::Column(Column::from(schema.qualified_field(input)));
+            as_committed(column, field).alias(field.name())
+        });
+        let columns: Vec<_> = columns.collect();
+        DataFrame::new(self.state.clone(), input).select(columns)
+    }
+}
+
+/// The only leaf of the input, if it has one.
+pub(in super::super) fn only_leaf(input: &LogicalPlan) -> Result<Option<Leaf>> {
+    let mut leaves = Vec::new();
+    input.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            leaves.push(Leaf::of(scan));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match leaves.len() {
+        1 => Ok(leaves.pop().flatten()),
+        _ => Ok(None),
+    }
+}
+
+/// The columns of the table that come from the input.
+pub(super) fn input_schema(shape: &Shape, table: &SchemaRef) -> SchemaRef {
+    let fields = shape.inputs().map(|(place, _)| table.field(place).clone());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Whether each row is made of one row of the leaf.
+pub(in super::super) fn is_row_by_row(input: &LogicalPlan) -> Result<bool> {
+    let mut alone = true;
+    input.apply_with_subqueries(|node| {
+        alone &= matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::TableScan(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(alone)
+}

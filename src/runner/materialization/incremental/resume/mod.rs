@@ -1,0 +1,402 @@
+//! A model that numbers the rows and sessions of a key, taken up where it stopped.
+//!
+//! ```text
+//! input rows that came or went ─► their keys, each from a time on
+//!                                        │
+//! committed rows of these keys from then on ─┬─► without what went, with what came, numbered
+//! numbers of the rows before (tails) ────────┘   anew ─► what differs is committed
+//! ```
+//!
+//! Rows before that time keep their numbers: neither `row_number()` nor a session that ends by
+//! inactivity looks at later rows. So a day costs the rows of the day, and of a key that has a
+//! late row those since then.
+
+mod input;
+mod numbering;
+mod shape;
+mod suffix;
+mod tails;
+mod unique_key;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{Column, DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SessionState;
+use datafusion::prelude::{DataFrame, SessionContext};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use self::input::{Held, InputChange, InputReader};
+pub(super) use self::input::{is_row_by_row, only_leaf};
+use self::numbering::Numbering;
+use self::shape::Shape;
+use self::suffix::Suffix;
+use self::tails::{Keys, Tails};
+use super::changes::Changed;
+use super::key_columns;
+use super::key_index::KeyIndex;
+use super::places::{Gone, Positions};
+use super::rows::rows_of;
+use super::went::commit_rows;
+use crate::runner::error::Result;
+use crate::runner::materialization::reading::{Leaf, Reading};
+use crate::runner::materialization::table::AllRows;
+use crate::runner::materialization::{
+    Built, Job, execution_error, no_op, store_error, table,
+};
+use crate::table::{DataFile, Table, TableVersion, Uncommitted};
+
+/// The metadata key under which a commit names its file of tails.
+const TAILS: &str = "tails";
+/// The same for the index of the keys by which the input is told.
+const INDEX: &str = "key_index";
+/// Rows that may be held in memory beside a quarter of the table's.
+const MOST_ROWS: usize = 200_000;
+
+/// A file of tails, as a commit names it.
+#[derive(Debug, Serialize, Deserialize)]
+struct TailsFile {
+    name: String,
+    size: u64,
+    rows: u64,
+    modified: i64,
+}
+
+/// A model that is about to be taken up.
+pub(super) struct Resumption<'a> {
+    job: &'a Job,
+    base: &'a TableVersion,
+    reading: &'a Reading,
+    state: SessionState,
+    leaf: Leaf,
+    changed: Changed,
+    shape: Shape,
+    held: Held,
+}
+
+/// What a model's rows and tails become.
+struct Outcome {
+    came: Vec<RecordBatch>,
+    went: Positions,
+    tails: Vec<RecordBatch>,
+    index: Option<KeyIndex>,
+    keys: usize,
+}
+
+impl<'a> Resumption<'a> {
+    /// `None` if the model is not of that kind, or more than its input has changed.
+    pub(super) fn of(
+        job: &'a Job,
+        base: &'a TableVersion,
+        reading: &'a Reading,
+        state: &SessionState,
+        key: &[Column],
+        changed: &BTreeMap<String, Changed>,
+    ) -> DataFusionResult<Option<Self>> {
+        let plan = job.rows.logical_plan();
+        let Ok(shape) = Shape::of(state, plan, key, &base.schema) else {
+            return Ok(None);
+        };
+        let leaf = only_leaf(&shape.input)?;
+        let Some((leaf, changed)) = leaf.and_then(|leaf| {
+            let changed = changed.get(&leaf.location)?.clone();
+            Some((leaf, changed))
+        }) else {
+            return Ok(None);
+        };
+        let pool = &state.runtime_env().memory_pool;
+        let rows: u64 = base.files.iter().map(DataFile::live_rows).sum();
+        let most_rows = usize::try_from(rows / 4).unwrap_or(usize::MAX) + MOST_ROWS;
+        let held = Held::new(pool, most_rows);
+        Ok(Some(Self {
+            job,
+            base,
+            reading,
+            state: state.clone(),
+            leaf,
+            changed,
+            shape,
+            held,
+        }))
+    }
+
+    /// Brings the table up to date; `None` if too much has changed for this way.
+    pub(super) async fn run(self) -> Result<Option<Built>> {
+        let Some(outcome) = self.outcome().await.map_err(execution_error)? else {
+            return Ok(None);
+        };
+        let new_files = !self.changed.of_version;
+        if outcome.keys == 0 && !new_files {
+            return Ok(Some(no_op()));
+        }
+        let mut metadata = table::metadata(self.job, self.reading);
+        let tails = match outcome.keys {
+            0 => None,
+            _ => {
+                let schema = tails::tails_schema(&self.shape, &self.base.schema);
+                let schema = schema.map_err(execution_error)?;
+                Some(write_tails(self.job, schema, &outcome.tails).await?)
+            }
+        };
+        let kept = self.base.metadata.get(TAILS).cloned();
+        let named = match &tails {
+            Some(tails) => tails.files().first().and_then(TailsFile::of),
+            None => kept,
+        };
+        metadata.extend(named.map(|named| (TAILS.to_owned(), named)));
+        let index = outcome.index.as_ref().and_then(KeyIndex::to_text);
+        metadata.extend(index.map(|index| (INDEX.to_owned(), index)));
+        let writer = self.job.table.writer(Arc::clone(&self.base.schema));
+        let mut writer = writer.map_err(store_error)?;
+        let mut came = 0;
+        for batch in &outcome.came {
+            writer.write(batch).await.map_err(store_error)?;
+            came += batch.num_rows() as u64;
+            (self.job.progress)(came);
+        }
+        let fresh = writer.finish_all().await.map_err(store_error)?;
+        let went = outcome.went.rows();
+        let context = SessionContext::new_with_state(self.state);
+        // kept before the commit: what it names must be there, even if its answer is lost
+        drop(tails.map(Uncommitted::keep));
+        let bytes =
+            commit_rows(self.job, self.base, &context, fresh, outcome.went, metadata, None).await?;
+        Ok(Some(Built {
+            rows: Some(came),
+            bytes: Some(bytes),
+            message: Some(format!(
+                "updated by key: {} keys, {came} rows in, {went} rows out",
+                outcome.keys
+            )),
+        }))
+    }
+
+    async fn outcome(&self) -> DataFusionResult<Option<Outcome>> {
+        let reader = InputReader {
+            job: self.job,
+            state: &self.state,
+            shape: &self.shape,
+            table: &self.base.schema,
+            held: &self.held,
+        };
+        let index = self.base.metadata.get(INDEX);
+        let index = index.and_then(|text| KeyIndex::of_text(text));
+        let change = reader.change(&self.leaf, &self.changed, index).await?;
+        let Some((change, index)) = change else {
+            return Ok(None);
+        };
+        let change = net(change)?;
+        let schema = input::input_schema(&self.shape, &self.base.schema);
+        let Some(suffix) = Suffix::of(self, &schema, &change)? else {
+            return Ok(None);
+        };
+        if suffix.keys().len() == 0 {
+            return Ok(Some(Outcome {
+                came: Vec::new(),
+                went: Positions::default(),
+                tails: Vec::new(),
+                index,
+                keys: 0,
+            }));
+        }
+        let Some(old) = suffix.read().await? else {
+            return Ok(None);
+        };
+        let keys = self.keys()?;
+        let tails = self.tails().await?;
+        let set = suffix.keys();
+        let found =
+            tails::of_keys(tails, &self.shape, &keys, set, &self.held).await?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let numbering = Numbering {
+            of: self,
+            keys: &keys,
+            tails: &found,
+        };
+        let Some(numbered) = numbering.run(change, old).await? else {
+            return Ok(None);
+        };
+        let keys_changed = set.len();
+        let tails = self.tails_after(&keys, numbered.tails).await?;
+        Ok(Some(Outcome {
+            came: numbered.came,
+            went: numbered.went,
+            tails,
+            index,
+            keys: keys_changed,
+        }))
+    }
+
+    /// Keys as bytes.
+    fn keys(&self) -> DataFusionResult<Keys> {
+        let types = self.shape.key.iter().map(|name| {
+            let field = self.base.schema.field_with_name(name)?;
+            Ok(field.data_type().clone())
+        });
+        let types: Vec<DataType> = types.collect::<DataFusionResult<_>>()?;
+        Keys::of(&types)
+    }
+
+    /// The tails of all keys, kept or counted.
+    async fn tails(&self) -> DataFusionResult<DataFrame> {
+        let stores = self.job.table.stores();
+        let kept = self.base.metadata.get(TAILS);
+        let kept = kept.and_then(|text| serde_json::from_str::<TailsFile>(text).ok());
+        let table = tails_table(self.job);
+        let file = match kept {
+            Some(kept) => kept.there(&table).await?,
+            None => None,
+        };
+        let Some(file) = file else {
+            let rows = rows_of(&self.state, stores, self.base, &self.base.files)?;
+            return tails::counted(rows, &self.shape, &self.base.schema);
+        };
+        let version = TableVersion {
+            url: table.url().clone(),
+            version: 0,
+            changed_at: 0,
+            schema: tails::tails_schema(&self.shape, &self.base.schema)?,
+            files: Arc::new([file]),
+            metadata: BTreeMap::new(),
+        };
+        rows_of(&self.state, stores, &version, &version.files)
+    }
+
+    async fn tails_after(
+        &self,
+        keys: &Keys,
+        changed: (Tails, RecordBatch),
+    ) -> DataFusionResult<Vec<RecordBatch>> {
+        let (changed, new) = changed;
+        let mut after = vec![new];
+        let mut before = self.tails().await?.execute_stream().await?;
+        while let Some(batch) = before.next().await {
+            after.push(tails::replaced(&batch?, keys, &changed)?);
+        }
+        Ok(after)
+    }
+}
+
+/// Where files of tails lie: beside the log, and hidden from other writers' upkeep.
+fn tails_table(job: &Job) -> Table {
+    let mut url = job.table.url().clone();
+    let path = format!("{}/_tails/", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Table::new(url, job.table.stores().clone())
+}
+
+async fn write_tails(
+    job: &Job,
+    schema: SchemaRef,
+    rows: &[RecordBatch],
+) -> Result<Uncommitted> {
+    let writer = tails_table(job).writer(schema).map_err(store_error)?;
+    let mut writer = writer.with_roll_at(usize::MAX);
+    for batch in rows {
+        writer.write(batch).await.map_err(store_error)?;
+    }
+    writer.finish_all().await.map_err(store_error)
+}
+
+/// Writes what later runs need to take a model up from these rows; what the commit is to say
+/// of it. `None` if the model is not of that kind.
+pub(super) async fn beside(
+    job: &Job,
+    rows: &AllRows,
+) -> Result<Option<BTreeMap<String, String>>> {
+    let mut said = BTreeMap::new();
+    let (state, plan) = job.rows.clone().into_parts();
+    let Ok(key) = key_columns(job, &plan) else {
+        return Ok(None);
+    };
+    let Ok(shape) = Shape::of(&state, &plan, &key, &rows.schema) else {
+        return Ok(None);
+    };
+    let version = TableVersion {
+        url: job.table.url().clone(),
+        version: 0,
+        changed_at: 0,
+        schema: Arc::clone(&rows.schema),
+        files: rows.files.files().into(),
+        metadata: BTreeMap::new(),
+    };
+    let beside = async {
+        let stores = job.table.stores();
+        let committed = rows_of(&state, stores, &version, &version.files)?;
+        let tails = tails::counted(committed, &shape, &rows.schema)?.collect().await?;
+        let schema = tails::tails_schema(&shape, &rows.schema)?;
+        let reader = InputReader {
+            job,
+            state: &state,
+            shape: &shape,
+            table: &rows.schema,
+            held: &Held::new(&state.runtime_env().memory_pool, usize::MAX),
+        };
+        let index = match only_leaf(&shape.input)? {
+            Some(leaf) => reader.index_of_all(&leaf).await?,
+            None => None,
+        };
+        Ok((tails, schema, index))
+    };
+    let (tails, schema, index) = beside.await.map_err(execution_error)?;
+    let tails = write_tails(job, schema, &tails).await?.keep();
+    let tails = tails.first().and_then(TailsFile::of);
+    said.extend(tails.map(|tails| (TAILS.to_owned(), tails)));
+    let index = index.as_ref().and_then(KeyIndex::to_text);
+    said.extend(index.map(|index| (INDEX.to_owned(), index)));
+    Ok(Some(said))
+}
+
+impl TailsFile {
+    /// As a commit keeps it.
+    fn of(file: &DataFile) -> Option<String> {
+        let named = Self {
+            name: file.path.filename()?.to_owned(),
+            size: file.size,
+            rows: file.rows,
+            modified: file.modified,
+        };
+        serde_json::to_string(&named).ok()
+    }
+
+    /// The file, if it is still there.
+    async fn there(&self, table: &Table) -> DataFusionResult<Option<DataFile>> {
+        let failed = |e| DataFusionError::External(Box::new(e));
+        let (_, folder) = table.folder("").map_err(failed)?;
+        let path = folder.join(self.name.as_str());
+        if !table.holds(std::slice::from_ref(&path)).await.map_err(failed)? {
+            return Ok(None);
+        }
+        Ok(Some(DataFile {
+            path,
+            size: self.size,
+            rows: self.rows,
+            modified: self.modified,
+            statistics: None,
+            deletion_vector: None,
+        }))
+    }
+}
+
+/// What does not cancel out.
+fn net(change: InputChange) -> DataFusionResult<InputChange> {
+    let mut gone = Gone::default();
+    for batch in &change.went {
+        gone.add(batch)?;
+    }
+    let mut came = Vec::new();
+    for batch in &change.came {
+        came.push(gone.strike(batch)?);
+    }
+    // what is still gone did not come again
+    let mut went = Vec::new();
+    for batch in &change.went {
+        went.push(gone.take(batch)?);
+    }
+    Ok(InputChange { came, went })
+}

@@ -1,0 +1,361 @@
+//! Which models can be taken up where they stopped: rows of an input, and numbers over one
+//! window by key and time.
+
+use datafusion::arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Column, DFSchema, DataFusionError};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, WindowFunctionDefinition, ident,
+};
+
+use crate::functions::{Kind, SessionCall};
+
+/// Why a model cannot be taken up, for those who look for it.
+pub(super) type Unfit = &'static str;
+
+/// What a column of the model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A column of the input.
+    Input(usize),
+    /// The number at that place of [`Shape::numbers`].
+    Number(usize),
+}
+
+/// What counts within a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// `row_number()`.
+    Rows,
+    /// `session_number(…)`.
+    Sessions,
+    /// `session_id(…)`, which is made of the session's number.
+    SessionIds,
+}
+
+/// A window function over the key, in terms of the table's columns.
+#[derive(Debug, Clone)]
+pub(super) struct Number {
+    pub(super) counted: Counted,
+    /// It, with `session_number` in place of `session_id`.
+    pub(super) function: Expr,
+    /// What `session_id` calls the key.
+    pub(super) key: Option<Expr>,
+}
+
+/// A model that can be taken up.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    /// What the window reads.
+    pub(super) input: LogicalPlan,
+    /// What each of the table's columns is.
+    pub(super) columns: Vec<Source>,
+    /// The table's columns that the key consists of.
+    pub(super) key: Vec<String>,
+    /// The column that rows of a key are ordered by first.
+    pub(super) time: String,
+    /// How far before a row, in its unit, others may matter to it.
+    pub(super) lookback: i64,
+    pub(super) numbers: Vec<Number>,
+}
+
+impl Shape {
+    /// The shape of `plan`, whose rows are committed as `table`; `key` are its output columns.
+    pub(super) fn of(
+        state: &SessionState,
+        plan: &LogicalPlan,
+        key: &[Column],
+        table: &SchemaRef,
+    ) -> Result<Self, Unfit> {
+        let chain = Chain::of(plan)?;
+        let mut functions = Vec::new();
+        let outputs = plan.schema().fields().len();
+        let columns = (0..outputs).map(|place| chain.source(plan, place, &mut functions));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let names = Names {
+            input: chain.input.schema(),
+            columns: &columns,
+            table,
+        };
+        let key_names: Vec<_> = key.iter().map(|c| c.name.clone()).collect();
+        let mut numbers = Vec::new();
+        let mut shared: Option<(Vec<Expr>, Vec<Sort>)> = None;
+        let mut lookback = 0;
+        let mut first = None;
+        for function in &functions {
+            let (number, params) = number(function, &names)?;
+            let window = (params.partition_by.clone(), params.order_by.clone());
+            if shared.get_or_insert_with(|| window.clone()) != &window {
+                return Err("its windows are not all one");
+            }
+            let time = time_of(&params, table)?;
+            if number.counted != Counted::Rows {
+                let apart = apart(state, function, chain.input.schema(), &time)?;
+                lookback = lookback.max(apart);
+            }
+            first = Some(time);
+            numbers.push(number);
+        }
+        let (Some((partition, _)), Some((time, _))) = (shared, first) else {
+            return Err("it has no window");
+        };
+        let by = |name: &String| partition.contains(&ident(name.clone()));
+        if partition.len() != key_names.len() || !key_names.iter().all(by) {
+            return Err("its window is by another key");
+        }
+        Ok(Self {
+            input: chain.input.clone(),
+            columns,
+            key: key_names,
+            time,
+            lookback,
+            numbers,
+        })
+    }
+
+    /// The places of the columns that come from the input.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(place, source)| match source {
+            Source::Input(input) => Some((place, *input)),
+            Source::Number(_) => None,
+        })
+    }
+
+    /// The column of the table that counts this.
+    pub(super) fn column_of(&self, counted: Counted) -> Option<usize> {
+        self.columns.iter().position(|source| match source {
+            Source::Number(number) => self.numbers[*number].counted == counted,
+            Source::Input(_) => false,
+        })
+    }
+}
+
+/// The nodes from the output down to the lowest window by the key.
+struct Chain<'a> {
+    input: &'a LogicalPlan,
+}
+
+impl<'a> Chain<'a> {
+    fn of(plan: &'a LogicalPlan) -> Result<Self, Unfit> {
+        let (mut node, mut input) = (plan, None);
+        loop {
+            node = match node {
+                LogicalPlan::Projection(projection) => projection.input.as_ref(),
+                LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+                LogicalPlan::Window(window) if window.window_expr.iter().all(numbers_rows) => {
+                    input = Some(window.input.as_ref());
+                    window.input.as_ref()
+                }
+                _ => break,
+            };
+            // numbers below a selection of rows are that selection's
+            if input.is_some() && !matches!(node, LogicalPlan::Window(_)) {
+                break;
+            }
+        }
+        let input = input.ok_or("it has no window over its rows alone")?;
+        Ok(Self { input })
+    }
+
+    /// What the column at `place` of `plan` is.
+    fn source(
+        &self,
+        plan: &LogicalPlan,
+        place: usize,
+        functions: &mut Vec<WindowFunction>,
+    ) -> Result<Source, Unfit> {
+        if std::ptr::eq(plan, self.input) {
+            return Ok(Source::Input(place));
+        }
+        match plan {
+            LogicalPlan::SubqueryAlias(alias) => self.source(&alias.input, place, functions),
+            LogicalPlan::Projection(projection) => {
+                let expr = projection.expr[place].clone().unalias_nested().data;
+                let Expr::Column(column) = expr else {
+                    return Err("it computes with its numbers or columns");
+                };
+                let schema = projection.input.schema();
+                let place = schema.index_of_column(&column);
+                let place = place.map_err(|_| "a column of it is not found")?;
+                self.source(&projection.input, place, functions)
+            }
+            LogicalPlan::Window(window) => {
+                let inputs = window.input.schema().fields().len();
+                if place < inputs {
+                    return self.source(&window.input, place, functions);
+                }
+                let Expr::WindowFunction(function) =
+                    window.window_expr[place - inputs].clone().unalias()
+                else {
+                    return Err("a window of it is no function");
+                };
+                functions.push(*function);
+                Ok(Source::Number(functions.len() - 1))
+            }
+            _ => Err("it does more than to number rows"),
+        }
+    }
+}
+
+/// Whether a window expression is one of the numbers that can be taken up.
+fn numbers_rows(expr: &Expr) -> bool {
+    match expr.clone().unalias() {
+        Expr::WindowFunction(function) => counted(&function).is_some(),
+        _ => false,
+    }
+}
+
+fn counted(function: &WindowFunction) -> Option<Counted> {
+    let WindowFunctionDefinition::WindowUDF(udf) = &function.fun else {
+        return None;
+    };
+    let params = &function.params;
+    if params.filter.is_some() || params.distinct || params.null_treatment.is_some() {
+        return None;
+    }
+    match Kind::of(udf) {
+        Some(Kind::SessionNumber) => Some(Counted::Sessions),
+        Some(Kind::SessionId) => Some(Counted::SessionIds),
+        None if udf.name() == "row_number" => Some(Counted::Rows),
+        _ => None,
+    }
+}
+
+/// The input's columns under the names that the table has for them.
+struct Names<'a> {
+    input: &'a DFSchema,
+    columns: &'a [Source],
+    table: &'a SchemaRef,
+}
+
+impl Names<'_> {
+    /// `expr`, over the input, in terms of the table's columns.
+    fn of(&self, expr: &Expr) -> Result<Expr, Unfit> {
+        let mut unfit = None;
+        let renamed = expr.clone().transform_up(|e| {
+            let Expr::Column(column) = &e else {
+                return Ok(Transformed::no(e));
+            };
+            match self.column(column) {
+                Ok(name) => Ok(Transformed::yes(ident(name))),
+                Err(reason) => {
+                    unfit = Some(reason);
+                    Ok(Transformed::no(e))
+                }
+            }
+        });
+        let renamed = renamed.data().map_err(|_| "its window cannot be rewritten")?;
+        match unfit {
+            Some(reason) => Err(reason),
+            None => Ok(renamed),
+        }
+    }
+
+    fn column(&self, column: &Column) -> Result<String, Unfit> {
+        let place = self.input.index_of_column(column);
+        let place = place.map_err(|_| "a column of its window is not found")?;
+        let found = self.columns.iter().position(|c| *c == Source::Input(place));
+        let found = found.ok_or("its window needs a column that it does not keep")?;
+        let (from, to) = (self.input.field(place), self.table.field(found));
+        match is_kept(from, to) {
+            true => Ok(to.name().clone()),
+            false => Err("a column of its window is committed as another type"),
+        }
+    }
+}
+
+/// Whether no value is another once it is committed.
+fn is_kept(from: &Field, to: &Field) -> bool {
+    match (from.data_type(), to.data_type()) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from <= to,
+        (from, to) => from == to || (from.is_string() && to.is_string()),
+    }
+}
+
+/// The number that `function` is, and its window, in terms of the table's columns.
+fn number(
+    function: &WindowFunction,
+    names: &Names<'_>,
+) -> Result<(Number, WindowFunctionParams), Unfit> {
+    let counted = counted(function).ok_or("a number of it cannot be taken up")?;
+    let mut renamed = function.clone();
+    let all = |exprs: &[Expr]| {
+        let renamed = exprs.iter().map(|e| names.of(e));
+        renamed.collect::<Result<Vec<_>, Unfit>>()
+    };
+    let params = &mut renamed.params;
+    params.args = all(&params.args)?;
+    params.partition_by = all(&params.partition_by)?;
+    for sort in &mut params.order_by {
+        sort.expr = names.of(&sort.expr)?;
+    }
+    let params = params.clone();
+    let mut key = None;
+    if counted == Counted::SessionIds {
+        key = Some(renamed.params.args.remove(0));
+        let number = crate::functions::expr_fn::session_number(Vec::new());
+        let Expr::WindowFunction(number) = number else {
+            return Err("a number of it cannot be taken up");
+        };
+        renamed.fun = number.fun;
+    }
+    let number = Number {
+        counted,
+        function: Expr::from(renamed),
+        key,
+    };
+    Ok((number, params))
+}
+
+/// The timestamp that a window orders rows by first.
+fn time_of(
+    params: &WindowFunctionParams,
+    table: &SchemaRef,
+) -> Result<(String, TimeUnit), Unfit> {
+    let first = params.order_by.first().ok_or("its window has no order")?;
+    let (Expr::Column(column), true) = (&first.expr, first.asc) else {
+        return Err("its window is not ordered by a column, oldest first");
+    };
+    match table.field_with_name(&column.name).map(Field::data_type) {
+        Ok(DataType::Timestamp(unit, _)) => Ok((column.name.clone(), *unit)),
+        _ => Err("its window is not ordered by a timestamp first"),
+    }
+}
+
+/// How far apart, in units of the order's time, two events are surely in two sessions.
+fn apart(
+    state: &SessionState,
+    function: &WindowFunction,
+    input: &DFSchema,
+    (_, unit): &(String, TimeUnit),
+) -> Result<i64, Unfit> {
+    let WindowFunctionDefinition::WindowUDF(udf) = &function.fun else {
+        return Err("a number of it cannot be taken up");
+    };
+    let kind = Kind::of(udf).ok_or("a number of it cannot be taken up")?;
+    let params = &function.params;
+    let time = usize::from(kind.has_key());
+    let ordered = params.order_by.first().map(|sort| &sort.expr);
+    if params.args.get(time) != ordered {
+        return Err("its sessions are not by the time that rows are ordered by");
+    }
+    let bind = || -> Result<SessionCall, DataFusionError> {
+        let arguments = params.args.iter();
+        let arguments = arguments.map(|e| state.create_physical_expr(e.clone(), input));
+        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+        SessionCall::bind(kind, &arguments, input.as_arrow())
+    };
+    let call = bind().map_err(|_| "the arguments of its sessions are not plain")?;
+    let nanos = call.bound.rules.surely_apart();
+    let nanos = nanos.ok_or("its sessions end by more than inactivity")?;
+    let per_tick = match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    };
+    i64::try_from(nanos / per_tick + 1).map_err(|_| "its gap is too long")
+}

@@ -1,0 +1,68 @@
+//! The committed rows of the keys that have changed, each key's from a time on.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::logical_expr::ident;
+
+use super::Resumption;
+use super::input::InputChange;
+use crate::runner::materialization::incremental::key_set::KeySet;
+use crate::runner::materialization::incremental::key_times::{KeyTimes, columns};
+use crate::runner::materialization::incremental::rows::positioned_rows_of;
+
+/// The keys that have changed and from when on.
+pub(super) struct Suffix<'a> {
+    of: &'a Resumption<'a>,
+    from: Arc<KeyTimes>,
+}
+
+impl<'a> Suffix<'a> {
+    /// `None` if a row has no time.
+    pub(super) fn of(
+        of: &'a Resumption<'a>,
+        schema: &SchemaRef,
+        change: &InputChange,
+    ) -> Result<Option<Self>> {
+        let pool = &of.state.runtime_env().memory_pool;
+        let key = of.shape.key.iter().map(|name| schema.index_of(name));
+        let key: Vec<usize> = key.collect::<Result<_, _>>()?;
+        let types = key.iter().map(|i| schema.field(*i).data_type().clone());
+        let mut from = KeyTimes::new(types.collect(), pool);
+        let time = schema.index_of(&of.shape.time)?;
+        for batch in change.came.iter().chain(&change.went) {
+            let key = columns(batch, &key);
+            if !from.add(&key, batch.column(time), of.shape.lookback)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self {
+            of,
+            from: Arc::new(from),
+        }))
+    }
+
+    pub(super) fn keys(&self) -> &Arc<KeySet> {
+        self.from.keys()
+    }
+
+    /// The rows, with their places in the table's files; `None` if they are too many.
+    pub(super) async fn read(&self) -> Result<Option<Vec<RecordBatch>>> {
+        let of = self.of;
+        let schema = &of.base.schema;
+        let rows = positioned_rows_of(&of.state, of.job.table.stores(), of.base)?;
+        let time = ident(of.shape.time.clone());
+        let field = schema.field_with_name(&of.shape.time)?;
+        let key = of.shape.key.iter().map(|name| ident(name.clone()));
+        let key: Vec<_> = key.collect();
+        let rows = rows.filter(self.from.predicate(&key, &time, field.data_type())?)?;
+        let Some(batches) = of.held.all(rows).await? else {
+            return Ok(None);
+        };
+        let time = schema.index_of(&of.shape.time)?;
+        let timed = batches.iter().all(|b| b.column(time).null_count() == 0);
+        Ok(timed.then_some(batches))
+    }
+}

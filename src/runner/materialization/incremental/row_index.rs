@@ -1,0 +1,163 @@
+//! Where the rows of a unique key are in a model's own table.
+//!
+//! The rows that a run replaces are mostly few and recent; without an index the keys of all rows
+//! would be read to find them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{Column, DataFusionError, Result, internal_err};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
+use datafusion::prelude::DataFrame;
+use futures::StreamExt;
+use object_store::path::Path;
+use roaring::RoaringTreemap;
+
+use super::key_index::{IndexStore, KeyIndex, Zones, is_indexed};
+use super::key_set::KeySet;
+use super::rows::positioned_rows_of;
+use crate::catalog::{FILE, FileTable, ROW, committed};
+use crate::config::SessionizeOptions;
+use crate::runner::materialization::Job;
+use crate::table::{DataFile, DeletionVector, TableVersion};
+
+/// The metadata key under which a commit keeps the index.
+pub(super) const ROW_INDEX: &str = "row_index";
+
+/// The index of a model's table by its unique key.
+pub(super) struct RowIndex<'a> {
+    job: &'a Job,
+    state: &'a SessionState,
+    key: &'a str,
+    reservation: MemoryReservation,
+}
+
+impl<'a> RowIndex<'a> {
+    /// `None` if the unique key is of no kind that is indexed.
+    pub(super) fn of(
+        job: &'a Job,
+        state: &'a SessionState,
+        table: &SchemaRef,
+    ) -> Option<Self> {
+        let [key] = job.node.config.unique_key.as_slice() else {
+            return None;
+        };
+        let field = table.field_with_name(key).ok()?;
+        let pool = &state.runtime_env().memory_pool;
+        is_indexed(field.data_type()).then(|| Self {
+            job,
+            state,
+            key,
+            reservation: MemoryConsumer::new("index of keys").register(pool),
+        })
+    }
+
+    /// The committed rows among which those are that have one of `keys` in `columns`, with
+    /// their places; `None` if there is no index of these columns.
+    pub(super) async fn rows_of(
+        &self,
+        base: &TableVersion,
+        columns: &[Column],
+        keys: &KeySet,
+    ) -> Result<Option<DataFrame>> {
+        let is_indexed = matches!(columns, [only] if only.name == self.key);
+        let (Some(index), Some(keys)) = (self.index(base), keys.index_hashes()) else {
+            return Ok(None);
+        };
+        if !is_indexed {
+            return Ok(None);
+        }
+        let Some(mut found) = index.find(&keys, &self.store()?).await? else {
+            return Ok(None);
+        };
+        let mut rows: BTreeMap<Path, DeletionVector> = BTreeMap::new();
+        for file in base.files.iter() {
+            let mut within = match found.rows.remove(&file.path) {
+                Some(within) => within,
+                None if found.may_be_in(&file.path) => {
+                    (0..file.rows).collect::<RoaringTreemap>()
+                }
+                None => continue,
+            };
+            for deleted in file.deletion_vector.iter().flat_map(DeletionVector::iter) {
+                within.remove(deleted);
+            }
+            rows.insert(file.path.clone(), DeletionVector::from(within));
+        }
+        let table = committed(self.job.table.stores(), base)?;
+        let Some(table) = table.downcast_ref::<FileTable>() else {
+            return internal_err!("a committed table is no table of files");
+        };
+        let table = table.with_positions()?.at_rows(&rows);
+        let source = provider_as_source(Arc::new(table));
+        let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
+        Ok(Some(DataFrame::new(self.state.clone(), plan)))
+    }
+
+    /// What a commit says of the index when `fresh` files come to those of `base` that stay;
+    /// nothing for a small table, or if memory does not suffice.
+    pub(super) async fn after(
+        &self,
+        base: Option<&TableVersion>,
+        schema: &SchemaRef,
+        fresh: &[DataFile],
+    ) -> Result<Option<String>> {
+        let before: &[DataFile] = base.map_or(&[], |base| &base.files);
+        let rows = before.iter().chain(fresh).map(DataFile::live_rows);
+        let options = SessionizeOptions::of(self.state.config().options());
+        if rows.sum::<u64>() < options.index_from_rows as u64 {
+            return Ok(None);
+        }
+        let at = self.store()?;
+        let index = base.and_then(|base| self.index(base));
+        let covered = match &index {
+            Some(index) => index.covered(&at).await?,
+            None => None,
+        };
+        let (index, covered) = match (index, covered) {
+            (Some(index), Some(covered)) => (index, covered),
+            _ => (KeyIndex::new(self.key.to_owned()), Vec::new()),
+        };
+        let open = before.iter().filter(|file| !covered.contains(&file.path));
+        let files: Vec<_> = open.chain(fresh).cloned().collect();
+        let of_files = TableVersion {
+            url: self.job.table.url().clone(),
+            version: 0,
+            changed_at: 0,
+            schema: Arc::clone(schema),
+            files: files.into(),
+            metadata: BTreeMap::new(),
+        };
+        let rows = positioned_rows_of(self.state, self.job.table.stores(), &of_files)?;
+        let rows = rows.select(vec![ident(self.key), ident(FILE), ident(ROW)])?;
+        let mut zones = Zones::of_files(of_files.files.iter().map(|f| f.path.clone()));
+        let mut rows = rows.execute_stream().await?;
+        while let Some(batch) = rows.next().await {
+            if !zones.add_batch(&batch?, &self.reservation)? {
+                return Ok(None);
+            }
+        }
+        let index = index.with(zones, &at).await?;
+        Ok(index.as_ref().and_then(KeyIndex::to_text))
+    }
+
+    fn index(&self, base: &TableVersion) -> Option<KeyIndex> {
+        let index = KeyIndex::of_text(base.metadata.get(ROW_INDEX)?)?;
+        (index.of == self.key).then_some(index)
+    }
+
+    fn store(&self) -> Result<IndexStore<'_>> {
+        let folder = self.job.table.folder("_keys");
+        let (store, folder) =
+            folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(IndexStore {
+            store,
+            folder,
+            reservation: &self.reservation,
+        })
+    }
+}
