@@ -5,6 +5,7 @@
 //!   TableWriter ──► data files nobody can see yet ──► commit ──► the next TableVersion
 //! ```
 
+mod deletion_vector;
 mod log;
 mod row_groups;
 mod schema;
