@@ -75,47 +75,47 @@ impl From<RoaringTreemap> for DeletionVector {
 
 impl DeletionVector {
     /// Whether the row at this place is deleted.
-    pub fn contains(&self, row: u64) -> bool {
+    pub(crate) fn contains(&self, row: u64) -> bool {
         self.rows.contains(row)
     }
 
     /// How many rows are deleted.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.rows.len()
     }
 
     /// Whether no row is deleted.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The rows that either deletes.
-    pub fn union(&self, other: &Self) -> Self {
+    pub(crate) fn union(&self, other: &Self) -> Self {
         (self.rows.as_ref() | other.rows.as_ref()).into()
     }
 
     /// The rows that this one deletes and `other` does not.
-    pub fn minus(&self, other: &Self) -> Self {
+    pub(crate) fn minus(&self, other: &Self) -> Self {
         (self.rows.as_ref() - other.rows.as_ref()).into()
     }
 
     /// Whether it deletes all that `other` deletes.
-    pub fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.rows.is_superset(&other.rows)
     }
 
     /// The places of the deleted rows, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
         self.rows.iter()
     }
 
     /// The last row that is deleted.
-    pub fn last(&self) -> Option<u64> {
+    pub(crate) fn last(&self) -> Option<u64> {
         self.rows.max()
     }
 
     /// The same, as the longest stretches of rows, ascending.
-    pub fn ranges(&self) -> Vec<Range<u64>> {
+    pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for row in self.iter() {
             match ranges.last_mut() {
@@ -158,17 +158,30 @@ impl DeletionVector {
         })
     }
 
-    /// Keeps it for a table at `url`, which is `folder` of `store`: in the log, or in a file of
-    /// its own, which is written now. Gives what the log is to say.
-    pub(super) async fn write(
+    /// The same rows, kept for a table at `url`, which is `folder` of `store`: in the log, or in
+    /// a file of its own, which is written now.
+    pub(super) async fn keep(
+        &self,
+        url: &Url,
+        store: &Arc<dyn ObjectStore>,
+        folder: &Path,
+    ) -> Result<Self, TableError> {
+        let stored = self.write(url, store, folder).await?;
+        Ok(Self {
+            rows: Arc::clone(&self.rows),
+            stored: Some(Arc::new(stored)),
+        })
+    }
+
+    async fn write(
         &self,
         url: &Url,
         store: &Arc<dyn ObjectStore>,
         folder: &Path,
     ) -> Result<DeletionVectorDescriptor, TableError> {
-        let bytes = self.encoded().map_err(|e| {
-            TableError::caused(url, "cannot encode a deletion vector", e)
-        })?;
+        let bytes = self
+            .encoded()
+            .map_err(|e| TableError::caused(url, "cannot encode a deletion vector", e))?;
         let too_long = |_| TableError::new(url, "a deletion vector of more than 2 GiB");
         let size_in_bytes = i32::try_from(bytes.len()).map_err(too_long)?;
         let cardinality = i64::try_from(self.len()).unwrap_or(i64::MAX);
@@ -184,9 +197,8 @@ impl DeletionVector {
         let id = Uuid::new_v4();
         let path = folder.clone().join(file_name(&id));
         let written = store.put(&path, framed(&bytes, size_in_bytes).into()).await;
-        written.map_err(|e| {
-            TableError::caused(url, format!("cannot write `{path}`"), e)
-        })?;
+        written
+            .map_err(|e| TableError::caused(url, format!("cannot write `{path}`"), e))?;
         Ok(DeletionVectorDescriptor {
             storage_type: StorageType::UuidRelativePath,
             path_or_inline_dv: z85::encode(id.as_bytes()),
@@ -207,7 +219,9 @@ impl DeletionVector {
 
 /// Whether a table's writer gives the files of its deletion vectors such names.
 pub(super) fn is_vector_file(name: &str) -> bool {
-    let id = name.strip_prefix(NAME.0).and_then(|n| n.strip_suffix(NAME.1));
+    let id = name
+        .strip_prefix(NAME.0)
+        .and_then(|n| n.strip_suffix(NAME.1));
     id.is_some_and(|id| Uuid::try_parse(id).is_ok())
 }
 
@@ -317,7 +331,8 @@ fn checked(read: &Bytes, size: u32) -> Result<Vec<u8>, String> {
         ));
     }
     let (bytes, sum) = rest.split_last_chunk().ok_or("is too short")?;
-    if bytes.len() != size as usize || crc32fast::hash(bytes) != u32::from_be_bytes(*sum) {
+    if bytes.len() != size as usize || crc32fast::hash(bytes) != u32::from_be_bytes(*sum)
+    {
         return Err("has a deletion vector that is damaged".to_owned());
     }
     Ok(bytes.to_vec())
@@ -400,7 +415,10 @@ mod tests {
         let scattered = (0..200_000).map(|n| n * 7 % 1_400_009);
         for (rows, kept) in [
             (DeletionVector::default(), StorageType::Inline),
-            (DeletionVector::from_iter([0, far, 2 * far]), StorageType::Inline),
+            (
+                DeletionVector::from_iter([0, far, 2 * far]),
+                StorageType::Inline,
+            ),
             // a stretch takes a few bytes, however long
             ((5..5_000_000).collect(), StorageType::Inline),
             (scattered.collect(), StorageType::UuidRelativePath),

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use deltalake::kernel::{Add, Remove};
+use deltalake::kernel::{Add, DeletionVectorDescriptor, Remove};
 use object_store::path::Path;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::table::deletion_vector::DeletionVector;
 use crate::table::{DataFile, TableError};
 
 fn relative(url: &Url, folder: &Path, file: &DataFile) -> Result<String, TableError> {
@@ -59,11 +58,16 @@ fn vector(file: &DataFile) -> Option<DeletionVectorDescriptor> {
     file.deletion_vector.as_ref()?.stored().cloned()
 }
 
-/// The file's statistics. Of a file with deleted rows they are those of all its rows, which
+/// The file's statistics. Of a file with deleted rows they are those of all its rows, as
 /// readers are told.
 fn statistics(file: &DataFile) -> String {
-    let told = file.statistics.as_deref().and_then(|s| serde_json::from_str(s).ok());
-    let mut told = told.unwrap_or_else(|| json!({ "numRecords": file.rows }));
+    let rows = || json!({ "numRecords": file.rows });
+    let told = match (&file.statistics, &file.deletion_vector) {
+        (Some(told), None) => return told.clone(),
+        (Some(told), Some(_)) => serde_json::from_str(told).ok(),
+        (None, _) => None,
+    };
+    let mut told = told.unwrap_or_else(rows);
     if file.deletion_vector.is_some()
         && let Value::Object(told) = &mut told
     {

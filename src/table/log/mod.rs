@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::DeltaTableError;
-use deltalake::kernel::{EagerSnapshot, LogicalFileView};
+use deltalake::kernel::{DeletionVectorDescriptor, EagerSnapshot, LogicalFileView};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
@@ -69,7 +69,9 @@ pub(super) async fn open(
     let views = snapshot.file_views(log.as_ref(), None);
     let views: Vec<_> = views.try_collect().await.map_err(failed)?;
     let (store, url) = (place(table)?.0, table.url());
-    let files = stream::iter(&views).map(|view| data_file(url, &store, &folder, view));
+    let files = views.iter().map(|view| data_file(url, &folder, view));
+    let files = stream::iter(files.collect::<Result<Vec<_>, _>>()?);
+    let files = files.map(|(file, vector)| masked(url, &store, &folder, file, vector));
     let mut files: Vec<_> = files.buffered(VECTORS).try_collect().await?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let version = snapshot.version();
@@ -113,12 +115,12 @@ fn refuse_unsupported(url: &Url, snapshot: &EagerSnapshot) -> Result<(), TableEr
     Ok(())
 }
 
-async fn data_file(
+/// A file of the log, and where its deleted rows are told.
+fn data_file(
     url: &Url,
-    store: &Arc<dyn ObjectStore>,
     folder: &Path,
     view: &LogicalFileView,
-) -> Result<DataFile, TableError> {
+) -> Result<(DataFile, Option<DeletionVectorDescriptor>), TableError> {
     let relative = view.object_store_path();
     if view.path().contains("://") {
         let message = format!("its file `{}` lies outside of its folder", view.path());
@@ -133,21 +135,39 @@ async fn data_file(
         let message = format!("the log does not say how many rows `{relative}` has");
         return Err(TableError::new(url, message));
     };
-    let deletion_vector = match view.deletion_vector_descriptor() {
-        Some(found) => Some(DeletionVector::read(url, store, folder, found).await?),
-        None => None,
-    };
-    if deletion_vector.as_ref().and_then(DeletionVector::last) >= Some(rows) {
-        let message = format!("more rows of `{relative}` are deleted than it has");
-        return Err(TableError::new(url, message));
-    }
-    Ok(DataFile {
+    let file = DataFile {
         path: folder.parts().chain(relative.parts()).collect(),
         size: u64::try_from(view.size()).unwrap_or(0),
         rows,
         modified: view.modification_time(),
         statistics,
-        deletion_vector,
+        deletion_vector: None,
+    };
+    Ok((file, view.deletion_vector_descriptor()))
+}
+
+/// `file` with its deleted rows.
+async fn masked(
+    url: &Url,
+    store: &Arc<dyn ObjectStore>,
+    folder: &Path,
+    file: DataFile,
+    vector: Option<DeletionVectorDescriptor>,
+) -> Result<DataFile, TableError> {
+    let Some(vector) = vector else {
+        return Ok(file);
+    };
+    let vector = DeletionVector::read(url, store, folder, vector).await?;
+    if vector.last() >= Some(file.rows) {
+        let message = format!(
+            "a deletion vector names rows that `{}` of {} rows has not",
+            file.path, file.rows
+        );
+        return Err(TableError::new(url, message));
+    }
+    Ok(DataFile {
+        deletion_vector: Some(vector),
+        ..file
     })
 }
 
