@@ -260,7 +260,7 @@ async fn masked_files_are_replaced_and_joined() {
 async fn large_vectors_lie_in_files_that_a_vacuum_removes() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(&Url::from_directory_path(folder.path()).unwrap());
-    let all = 200_000;
+    let all = 400_000;
     let first = commit(&table, None, (0..all).collect()).await.unwrap();
     let scattered = |step: u64| -> DeletionVector {
         (0..all as u64)
@@ -299,8 +299,8 @@ async fn large_vectors_lie_in_files_that_a_vacuum_removes() {
 async fn a_vector_is_kept_as_long_as_a_young_version_needs_it() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(&Url::from_directory_path(folder.path()).unwrap());
-    let first = commit(&table, None, (0..200_000).collect()).await.unwrap();
-    let rows: DeletionVector = (0..200_000).filter(|n| n * n % 13 == 1).collect();
+    let first = commit(&table, None, (0..400_000).collect()).await.unwrap();
+    let rows: DeletionVector = (0..400_000).filter(|n| n * n % 13 == 1).collect();
     let masks = vec![(first.files[0].clone(), rows)];
     let second = mask(&table, &first, masks, vec![]).await.unwrap();
     // written long ago, replaced now
@@ -323,14 +323,14 @@ async fn masks_outlive_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(&Url::from_directory_path(folder.path()).unwrap());
     let mut newest = commit(&table, None, (0..300).collect()).await.unwrap();
-    for row in 0..210 {
+    for row in 0..102 {
         let rows: DeletionVector = (0..=row).collect();
         let masks = vec![(newest.files[0].clone(), rows)];
         newest = mask(&table, &newest, masks, vec![]).await.unwrap();
     }
     assert!(folder.path().join("_delta_log/_last_checkpoint").exists());
-    assert_eq!(newest.files[0].live_rows(), 90);
-    assert_eq!(sum(&table).await, (210..300).sum::<i64>());
+    assert_eq!(newest.files[0].live_rows(), 198);
+    assert_eq!(sum(&table).await, (102..300).sum::<i64>());
 }
 
 use datafusion::arrow::array::{AsArray, RecordBatch};

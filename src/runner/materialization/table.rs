@@ -22,7 +22,9 @@ use super::{
 };
 use crate::runner::compile::Materialized;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::{Change, TableVersion, TableWriter, Uncommitted, committed_schema};
+use crate::table::{
+    Change, DataFile, TableVersion, TableWriter, Uncommitted, committed_schema,
+};
 
 /// A committed table, rebuilt whole.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ pub(super) async fn replace(
     job.enter_gate().await?;
     let files = written.keep();
     let built = Built {
-        rows: Some(files.iter().map(|f| f.rows).sum()),
+        rows: Some(files.iter().map(DataFile::live_rows).sum()),
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };
