@@ -5,6 +5,7 @@
 //!   TableWriter ──► data files nobody can see yet ──► commit ──► the next TableVersion
 //! ```
 
+mod deletion_vector;
 mod log;
 mod row_groups;
 mod schema;
@@ -23,6 +24,7 @@ use url::Url;
 
 use crate::store::Stores;
 
+pub(crate) use deletion_vector::DeletionVector;
 pub(crate) use row_groups::{
     Chunk, ChunkBytes, CopiedChunk, RowGroupWriter, append, under,
 };
@@ -93,12 +95,22 @@ pub struct DataFile {
     pub path: Path,
     /// Size in bytes.
     pub size: u64,
-    /// Number of rows.
+    /// Number of rows in the file, deleted ones too.
     pub rows: u64,
     /// Modification time, milliseconds since the epoch.
     pub modified: i64,
     /// The log's statistics of the file (JSON): rows, nulls, smallest and greatest values.
     pub statistics: Option<String>,
+    /// Which of its rows are deleted.
+    pub(crate) deletion_vector: Option<DeletionVector>,
+}
+
+impl DataFile {
+    /// Number of rows that are not deleted.
+    pub fn live_rows(&self) -> u64 {
+        let deleted = self.deletion_vector.as_ref().map_or(0, DeletionVector::len);
+        self.rows.saturating_sub(deleted)
+    }
 }
 
 /// A committed, immutable state of a table.
@@ -118,7 +130,7 @@ pub struct TableVersion {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What a commit changes.
+/// What a commit changes. Files are those of the version that it is based on.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// The new files are the whole table.
@@ -126,6 +138,14 @@ pub enum Change {
     /// The named files go, the new ones come. Columns may be added: they are null in the
     /// files that stay.
     Files(Vec<DataFile>),
+    /// The same, and of other files single rows go.
+    Rows {
+        /// The files that go whole.
+        removed: Vec<DataFile>,
+        /// Files that stay, and all of their rows that are deleted from now on: those that are
+        /// deleted already, and more. A file all of whose rows are named goes.
+        masked: Vec<(DataFile, DeletionVector)>,
+    },
     /// The same, and the new files hold the very rows of those that go: no row changes.
     Compact {
         /// The files that go.

@@ -1,6 +1,7 @@
 //! What a table needs beside reading and committing: its history, and the removal of files
 //! that no version needs any more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
+use super::deletion_vector::{is_vector_file, relative_path};
 use super::log::{actions, commit_info, log_store};
 use super::{Table, TableError, place};
 
@@ -27,6 +29,8 @@ pub struct Commit {
     pub run_id: Option<String>,
     /// Files that came and files that went.
     pub files: (usize, usize),
+    /// Files that stayed, with fewer rows.
+    pub masked: usize,
     /// Rows in the files that came, where the log says.
     pub rows: u64,
 }
@@ -66,12 +70,13 @@ pub(super) async fn history(
 
 fn commit(version: u64, entry: &[u8]) -> Commit {
     let actions: Vec<Value> = actions(entry).collect();
-    let added = || actions.iter().filter_map(|a| a.get("add"));
-    let removed = actions.iter().filter(|a| a.get("remove").is_some());
-    let rows = added().filter_map(|add| {
-        let statistics: Value = serde_json::from_str(add.get("stats")?.as_str()?).ok()?;
-        statistics.get("numRecords")?.as_u64()
-    });
+    let named = |what: &'static str| actions.iter().filter_map(move |a| a.get(what));
+    let paths = |what| named(what).filter_map(|file| file["path"].as_str());
+    let (added, removed): (BTreeSet<_>, BTreeSet<_>) =
+        (paths("add").collect(), paths("remove").collect());
+    let masked = added.intersection(&removed).count();
+    let came = named("add")
+        .filter(|add| add["path"].as_str().is_some_and(|p| !removed.contains(p)));
     let info = commit_info(entry).unwrap_or_default();
     let at = info["timestamp"].as_i64();
     Commit {
@@ -79,9 +84,17 @@ fn commit(version: u64, entry: &[u8]) -> Commit {
         at: at.and_then(DateTime::from_timestamp_millis),
         operation: info["operation"].as_str().unwrap_or("unknown").to_owned(),
         run_id: info["sessionize"]["run_id"].as_str().map(str::to_owned),
-        files: (added().count(), removed.count()),
-        rows: rows.sum(),
+        files: (added.len() - masked, removed.len() - masked),
+        masked,
+        rows: came.filter_map(live_rows).sum(),
     }
+}
+
+/// The rows of a file that came, as far as they are not deleted.
+fn live_rows(add: &Value) -> Option<u64> {
+    let statistics: Value = serde_json::from_str(add["stats"].as_str()?).ok()?;
+    let deleted = add["deletionVector"]["cardinality"].as_u64().unwrap_or(0);
+    statistics["numRecords"].as_u64()?.checked_sub(deleted)
 }
 
 /// Removes files that no version younger than `retain` needs: those that were replaced, and
@@ -105,7 +118,12 @@ pub(super) async fn vacuum(
         .with_enforce_retention_duration(false)
         .with_dry_run(true);
     let listed = listing.await.map_err(failed)?.1.files_deleted;
-    let (ours, others) = listed.into_iter().partition(|f| is_data_file(f));
+    let kept = match listed.iter().any(|f| is_vector_file(f)) {
+        true => vectors_since(table, Utc::now() - retain).await?,
+        false => BTreeSet::new(),
+    };
+    let listed = listed.into_iter().filter(|f| !kept.contains(f));
+    let (ours, others) = listed.partition(|f| is_data_file(f) || is_vector_file(f));
     let (store, folder) = place(table)?;
     let mut vacuumed = there(&store, &folder, ours).await;
     vacuumed.others = there(&store, &folder, others).await.files;
@@ -123,6 +141,32 @@ pub(super) async fn vacuum(
 fn is_data_file(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     name.starts_with("part-") && !name.contains('/') && ending == Some("parquet")
+}
+
+/// The files of deletion vectors that versions younger than `since` still need, and the newest
+/// does not: what lists files for a vacuum passes over them.
+async fn vectors_since(
+    table: &Table,
+    since: DateTime<Utc>,
+) -> Result<BTreeSet<String>, TableError> {
+    let (log, _) = log_store(table)?;
+    let failed = |e| TableError::caused(table.url(), "cannot read its log", e);
+    let newest = log.get_latest_version(0).await.map_err(failed)?;
+    let mut found = BTreeSet::new();
+    for version in (0..=newest).rev() {
+        let Some(entry) = log.read_commit_entry(version).await.map_err(failed)? else {
+            break;
+        };
+        let at = commit_info(&entry).and_then(|info| info["timestamp"].as_i64());
+        if at.is_some_and(|at| at < since.timestamp_millis()) {
+            break;
+        }
+        found.extend(actions(&entry).filter_map(|mut action| {
+            let vector = action.get_mut("remove")?.get_mut("deletionVector")?.take();
+            relative_path(&serde_json::from_value(vector).ok()?).ok()?
+        }));
+    }
+    Ok(found)
 }
 
 fn below(folder: &Path, file: &str) -> Path {

@@ -212,6 +212,7 @@ impl NewFiles {
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
             modified: head.last_modified.timestamp_millis(),
             statistics: Some(statistics),
+            deletion_vector: None,
         });
         Ok(())
     }

@@ -16,6 +16,8 @@ mod groups;
 mod header;
 mod json;
 mod known;
+#[cfg(feature = "runner")]
+mod rows;
 mod schema;
 mod table;
 mod text;
@@ -46,6 +48,8 @@ use files::{Format, Listing};
 use json::JsonLake;
 use known::KnownLake;
 pub(crate) use known::LakeMemory;
+#[cfg(feature = "runner")]
+pub(crate) use rows::{FILE_COLUMN, ROW_COLUMN};
 use schema::Declared;
 pub(crate) use table::FileTable;
 #[cfg(feature = "runner")]
@@ -210,7 +214,6 @@ fn committed_files(
             version: None,
         })
         .collect();
-    let rows = version.files.iter().map(|f| f.rows).sum();
     let schemas = vec![Arc::clone(&version.schema); files.len().max(1)];
     let values = vec![Vec::new(); files.len()];
     let names = shown(&version.url, &files);
@@ -221,7 +224,9 @@ fn committed_files(
         flatten: false,
     };
     let table = FileTable::try_new(store, reading, files, &schemas, lake)?;
-    Ok(table.of_version(version.changed_at, rows))
+    Ok(table
+        .of_version(version.changed_at)
+        .with_rows(&version.files))
 }
 
 /// The schema of every file, in the files' order.

@@ -29,6 +29,8 @@ use super::Reading;
 use super::convert::{LakeAdapterFactory, read_column};
 use super::files::Format;
 use super::groups::{Group, as_text, grouped};
+#[cfg(feature = "runner")]
+use super::rows::{read, selected};
 use super::schema::LakeSchema;
 use crate::store::Stores;
 
@@ -56,12 +58,36 @@ pub(crate) struct FileTable {
     store: Arc<dyn ObjectStore>,
     root: ObjectStoreUrl,
     reading: Reading,
-    groups: Vec<Group>,
-    file_schema: SchemaRef,
-    folders: Vec<FieldRef>,
-    schema: SchemaRef,
+    pub(super) groups: Vec<Group>,
+    pub(super) file_schema: SchemaRef,
+    pub(super) folders: Vec<FieldRef>,
+    /// Columns that readers make.
+    pub(super) virtual_columns: Vec<FieldRef>,
+    pub(super) schema: SchemaRef,
     folded: Arc<BTreeSet<String>>,
-    rows: Option<u64>,
+}
+
+/// How many rows files hold, if that is known.
+fn statistics<'a>(
+    schema: &Schema,
+    files: impl Iterator<Item = &'a PartitionedFile>,
+) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    if let Some(rows) = read(files).and_then(|rows| usize::try_from(rows).ok()) {
+        statistics.num_rows = Precision::Exact(rows);
+    }
+    statistics
+}
+
+/// The files of a lake do not tell how many rows they have.
+#[cfg(not(feature = "runner"))]
+fn read<'a>(_: impl Iterator<Item = &'a PartitionedFile>) -> Option<u64> {
+    None
+}
+
+#[cfg(not(feature = "runner"))]
+fn selected(file: PartitionedFile) -> PartitionedFile {
+    file
 }
 
 impl FileTable {
@@ -104,19 +130,18 @@ impl FileTable {
             groups,
             file_schema: lake.files,
             folders: lake.folders,
+            virtual_columns: Vec::new(),
             schema: Arc::new(Schema::new(fields)),
             folded: lake.folded,
-            rows: None,
         })
     }
 
-    /// The same files as a version of a committed table, with its number of rows.
+    /// The same files as a version of a committed table.
     #[cfg(feature = "runner")]
-    pub(super) fn of_version(mut self, version: u64, rows: u64) -> Self {
+    pub(super) fn of_version(mut self, version: u64) -> Self {
         if let Origin::Lake(url) = self.origin {
             self.origin = Origin::Version(url, version);
         }
-        self.rows = Some(rows);
         self
     }
 
@@ -152,16 +177,7 @@ impl FileTable {
         for group in &mut kept.groups {
             group.files.retain(|file| keep(&file.object_meta));
         }
-        kept.rows = None;
         kept
-    }
-
-    fn statistics(&self, schema: &Schema) -> Statistics {
-        let mut statistics = Statistics::new_unknown(schema);
-        if let Some(rows) = self.rows.and_then(|r| usize::try_from(r).ok()) {
-            statistics.num_rows = Precision::Exact(rows);
-        }
-        statistics
     }
 
     /// Whether the folders' values alone decide the filter.
@@ -225,8 +241,10 @@ impl FileTable {
         let format = self.reading.of(&files[0].object_meta);
         let schema = TableSchema::builder(Arc::clone(&group.schema))
             .with_table_partition_cols(self.folders.clone())
+            .with_virtual_columns(self.virtual_columns.clone())
             .build();
-        let statistics = self.statistics(schema.table_schema());
+        let statistics = statistics(schema.table_schema(), files.iter());
+        let files = files.into_iter().map(selected).collect();
         let partitions = state.config().target_partitions();
         let source = format.file_source(schema);
         let adapts = self.reading.format == Format::Parquet;
@@ -326,7 +344,8 @@ impl TableProvider for FileTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.statistics(&self.schema))
+        let files = self.groups.iter().flat_map(|group| &group.files);
+        Some(statistics(&self.schema, files))
     }
 
     fn supports_filters_pushdown(

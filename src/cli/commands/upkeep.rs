@@ -34,12 +34,16 @@ fn line(commit: &Commit) -> String {
         .at
         .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     format!(
-        "{:>6}  {}  {}  {} in, {} out, {}{}",
+        "{:>6}  {}  {}  {} in, {} out{}, {}{}",
         commit.version,
         at.unwrap_or_else(|| "unknown time".to_owned()),
         commit.operation,
         count(commit.files.0 as u64, "file"),
         commit.files.1,
+        match commit.masked {
+            0 => String::new(),
+            files => format!(", {files} with fewer rows"),
+        },
         count(commit.rows, "row"),
         commit
             .run_id

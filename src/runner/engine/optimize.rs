@@ -141,7 +141,7 @@ async fn write(
 
 /// An error unless both hold as many rows.
 fn whole(before: &[DataFile], after: &Uncommitted) -> DataFusionResult<()> {
-    let rows: u64 = before.iter().map(|f| f.rows).sum();
+    let rows: u64 = before.iter().map(DataFile::live_rows).sum();
     match rows == after.rows() {
         true => Ok(()),
         false => internal_err!("{rows} rows were read and {} written", after.rows()),

@@ -22,7 +22,9 @@ use super::{
 };
 use crate::runner::compile::Materialized;
 use crate::runner::error::{ErrorKind, Result, RunnerError};
-use crate::table::{Change, TableVersion, TableWriter, Uncommitted, committed_schema};
+use crate::table::{
+    Change, DataFile, TableVersion, TableWriter, Uncommitted, committed_schema,
+};
 
 /// A committed table, rebuilt whole.
 #[derive(Debug)]
@@ -106,7 +108,7 @@ pub(super) async fn commit_all(
     job.enter_gate().await?;
     let files = rows.files.keep();
     let built = Built {
-        rows: Some(files.iter().map(|f| f.rows).sum()),
+        rows: Some(files.iter().map(DataFile::live_rows).sum()),
         bytes: Some(files.iter().map(|f| f.size).sum()),
         message: None,
     };

@@ -8,8 +8,10 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{
     Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
 };
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::projection::ProjectionExpr;
@@ -137,6 +139,21 @@ fn same_files(a: &DataSourceExec, b: &DataSourceExec) -> bool {
         && columns(of_a) == columns(of_b)
         && of_a.filter() == of_b.filter()
         && groups(&a) == groups(&b)
+        && same_selections(&a, &b)
+}
+
+/// Whether the same rows are skipped in files that are the same.
+fn same_selections(a: &FileScanConfig, b: &FileScanConfig) -> bool {
+    let files_a = a.file_groups.iter().flat_map(FileGroup::files);
+    let files_b = b.file_groups.iter().flat_map(FileGroup::files);
+    files_a.zip(files_b).all(|(a, b)| {
+        let selection = PartitionedFile::extension::<ParquetRowSelection>;
+        match (selection(a), selection(b)) {
+            (Some(of_a), Some(of_b)) => of_a == of_b,
+            // what else is said of a file may be of any kind
+            _ => a.extensions.is_empty() && b.extensions.is_empty(),
+        }
+    })
 }
 
 /// What turns expressions over a plan into ones over the plan below its projections.
