@@ -11,7 +11,8 @@ use datafusion::catalog::TableProvider;
 pub use lake::event_lake;
 #[cfg(feature = "runner")]
 pub(crate) use lake::{
-    FileTable, NoFiles, Origin, UNREADABLE_COLUMN, committed, first_unreadable,
+    FILE_COLUMN, FileTable, NoFiles, Origin, ROW_COLUMN, UNREADABLE_COLUMN, committed,
+    first_unreadable,
 };
 pub(crate) use lake::{LakeMemory, event_lake_of};
 pub use project::ProjectCatalog;

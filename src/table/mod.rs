@@ -181,6 +181,15 @@ impl Table {
         &self.stores
     }
 
+    /// Its store, and the folder of that name in it: what belongs to a table beside its log.
+    pub(crate) fn folder(
+        &self,
+        name: &str,
+    ) -> Result<(Arc<dyn object_store::ObjectStore>, Path), TableError> {
+        let (store, folder) = place(self)?;
+        Ok((store, folder.join(name)))
+    }
+
     /// Whether anything has been committed.
     pub(crate) async fn exists(&self) -> Result<bool, TableError> {
         log::exists(self).await

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::deletion_vector::{is_vector_file, relative_path};
 use super::log::{actions, commit_info, log_store};
-use super::{Table, TableError, place};
+use super::{Table, TableError, TableVersion, place};
 
 /// One commit of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,9 +106,9 @@ pub(super) async fn vacuum(
 ) -> Result<Vacuumed, TableError> {
     let url = table.url();
     let failed = |e| TableError::caused(url, "cannot vacuum", e);
-    if table.open().await?.is_none() {
+    let Some(newest) = table.open().await? else {
         return Ok(Vacuumed::default());
-    }
+    };
     let mut unneeded = DeltaTable::new(log_store(table)?.0);
     unneeded.load().await.map_err(failed)?;
     let listing = unneeded
@@ -123,8 +123,13 @@ pub(super) async fn vacuum(
         false => BTreeSet::new(),
     };
     let listed = listed.into_iter().filter(|f| !kept.contains(f));
-    let (ours, others) = listed.partition(|f| is_data_file(f) || is_vector_file(f));
+    let (mut ours, others): (Vec<_>, Vec<_>) =
+        listed.partition(|f| is_data_file(f) || is_vector_file(f));
     let (store, folder) = place(table)?;
+    let before = Utc::now() - retain;
+    for beside in BESIDE {
+        ours.extend(unneeded_beside(&store, &folder, beside, &newest, before).await);
+    }
     let mut vacuumed = there(&store, &folder, ours).await;
     vacuumed.others = there(&store, &folder, others).await.files;
     if !dry_run {
@@ -134,6 +139,32 @@ pub(super) async fn vacuum(
         removed.map_err(|e| TableError::caused(url, "cannot remove a file", e))?;
     }
     Ok(vacuumed)
+}
+
+/// Folders of what belongs to a table beside its log: the commit that needs a file names it.
+const BESIDE: [&str; 2] = ["_keys", "_tails"];
+
+/// The files of such a folder that are older than `before` and that `newest` does not name.
+async fn unneeded_beside(
+    store: &Arc<dyn ObjectStore>,
+    folder: &Path,
+    beside: &str,
+    newest: &TableVersion,
+    before: DateTime<Utc>,
+) -> Vec<String> {
+    let prefix = folder.clone().join(beside);
+    let mut files = store.list(Some(&prefix));
+    let mut unneeded = Vec::new();
+    while let Some(Ok(file)) = files.next().await {
+        let Some(name) = file.location.filename() else {
+            continue;
+        };
+        let is_named = newest.metadata.values().any(|said| said.contains(name));
+        if !is_named && file.last_modified < before {
+            unneeded.push(format!("{beside}/{name}"));
+        }
+    }
+    unneeded
 }
 
 /// Whether a table's writer gives its files such names: they lie beside the log and begin

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, cast, ident, lit};
 use roaring::RoaringTreemap;
 use url::Url;
 
-use crate::catalog::{FILE, ROW};
+use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 
 /// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
 const BYTES_A_ROW: usize = 80;
@@ -22,8 +22,8 @@ const ROW_BITS: u32 = 40;
 
 /// A row's place, packed into one number: its file, then its row there.
 pub(super) fn packed() -> Expr {
-    let file = cast(ident(FILE), DataType::Int64);
-    file * lit(1_i64 << ROW_BITS) + ident(ROW)
+    let file = cast(ident(FILE_COLUMN), DataType::Int64);
+    file * lit(1_i64 << ROW_BITS) + ident(ROW_COLUMN)
 }
 
 /// Rows that went: 128 bits a row and how often.

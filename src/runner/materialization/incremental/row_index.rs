@@ -20,7 +20,7 @@ use roaring::RoaringTreemap;
 use super::key_index::{IndexStore, KeyIndex, Zones, is_indexed};
 use super::key_set::KeySet;
 use super::rows::positioned_rows_of;
-use crate::catalog::{FILE, FileTable, ROW, committed};
+use crate::catalog::{FILE_COLUMN, FileTable, ROW_COLUMN, committed};
 use crate::config::SessionizeOptions;
 use crate::runner::materialization::Job;
 use crate::table::{DataFile, DeletionVector, TableVersion};
@@ -92,7 +92,7 @@ impl<'a> RowIndex<'a> {
         let Some(table) = table.downcast_ref::<FileTable>() else {
             return internal_err!("a committed table is no table of files");
         };
-        let table = table.with_positions()?.at_rows(&rows);
+        let table = table.with_positions().at_rows(&rows);
         let source = provider_as_source(Arc::new(table));
         let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
         Ok(Some(DataFrame::new(self.state.clone(), plan)))
@@ -133,7 +133,7 @@ impl<'a> RowIndex<'a> {
             metadata: BTreeMap::new(),
         };
         let rows = positioned_rows_of(self.state, self.job.table.stores(), &of_files)?;
-        let rows = rows.select(vec![ident(self.key), ident(FILE), ident(ROW)])?;
+        let rows = rows.select(vec![ident(self.key), ident(FILE_COLUMN), ident(ROW_COLUMN)])?;
         let mut zones = Zones::of_files(of_files.files.iter().map(|f| f.path.clone()));
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {

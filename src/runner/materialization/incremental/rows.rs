@@ -48,7 +48,7 @@ pub(super) fn positioned_rows_of(
     let Some(table) = table.downcast_ref::<FileTable>() else {
         return internal_err!("a committed table is no table of files");
     };
-    let source = provider_as_source(Arc::new(table.with_positions()?));
+    let source = provider_as_source(Arc::new(table.with_positions()));
     let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
     Ok(DataFrame::new(state.clone(), plan))
 }

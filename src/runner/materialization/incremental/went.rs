@@ -39,7 +39,7 @@ pub(super) async fn commit_rows(
         }
         if gone.len() >= file.rows {
             removed.push(file.clone());
-        } else if false && vectors && gone.len() <= file.rows / 2 {
+        } else if vectors && gone.len() <= file.rows / 2 {
             masked.push((file.clone(), gone));
         } else {
             removed.push(file.clone());

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, ident};
 use futures::StreamExt;
 
 use super::input::{InputChange, InputReader, is_row_by_row};
-use crate::catalog::{FILE, FileTable, ROW};
+use crate::catalog::{FILE_COLUMN, FileTable, ROW_COLUMN};
 use crate::runner::materialization::incremental::changes::{Changed, named};
 use crate::runner::materialization::incremental::key_index::{
     Hashes, IndexStore, KeyIndex, Zones, is_indexed,
@@ -195,7 +195,7 @@ impl Keyed<'_> {
             zones: Zones::of_files(files),
             ..Part::default()
         };
-        let positions = Arc::new(table.with_positions()?);
+        let positions = Arc::new(table.with_positions());
         let rows = self.reader.scan(self.leaf, positions)?;
         let Some(rows) = self.reader.held.all(rows).await? else {
             return Ok(None);
@@ -229,7 +229,7 @@ impl Keyed<'_> {
         }
         let table = &self.leaf.table;
         let mut zones = Zones::of_files(table.files().map(|f| f.location.clone()));
-        let rows = self.reader.scan(self.leaf, Arc::new(table.with_positions()?))?;
+        let rows = self.reader.scan(self.leaf, Arc::new(table.with_positions()))?;
         let mut rows = named(rows, &self.columns())?.execute_stream().await?;
         let at = self.index_store()?;
         while let Some(batch) = rows.next().await {
@@ -242,7 +242,7 @@ impl Keyed<'_> {
 
     /// The key and the place of each row.
     fn columns(&self) -> Vec<Expr> {
-        let places = [ident(FILE), ident(ROW)];
+        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
         self.key.iter().cloned().chain(places).collect()
     }
 
