@@ -13,11 +13,10 @@ use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use datafusion::prelude::DataFrame;
-use futures::StreamExt;
 use object_store::path::Path;
 use roaring::RoaringTreemap;
 
-use super::key_index::{IndexStore, KeyIndex, Zones, is_indexed};
+use super::key_index::{IndexStore, KeyIndex, is_indexed};
 use super::key_set::KeySet;
 use super::rows::positioned_rows_of;
 use crate::catalog::{FILE_COLUMN, FileTable, ROW_COLUMN, committed};
@@ -134,14 +133,8 @@ impl<'a> RowIndex<'a> {
         };
         let rows = positioned_rows_of(self.state, self.job.table.stores(), &of_files)?;
         let rows = rows.select(vec![ident(self.key), ident(FILE_COLUMN), ident(ROW_COLUMN)])?;
-        let mut zones = Zones::of_files(of_files.files.iter().map(|f| f.path.clone()));
-        let mut rows = rows.execute_stream().await?;
-        while let Some(batch) = rows.next().await {
-            if !zones.add_batch(&batch?, &self.reservation)? {
-                return Ok(None);
-            }
-        }
-        let index = index.with(zones, &at).await?;
+        let files = of_files.files.iter().map(|f| f.path.clone());
+        let index = index.with_rows(files, rows, &at).await?;
         Ok(index.as_ref().and_then(KeyIndex::to_text))
     }
 

@@ -19,7 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::prelude::DataFrame;
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use roaring::RoaringTreemap;
@@ -28,6 +30,9 @@ use serde::{Deserialize, Serialize};
 pub(super) use segment::Hashes;
 use segment::{read_segment, write_segment};
 pub(super) use zones::{Zones, index_hashes, is_indexed};
+
+/// Entries of a segment: as many as are held in memory, 16 bytes each.
+const MOST_ENTRIES: u64 = 4 * 1024 * 1024;
 
 /// The index that a commit names.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -124,6 +129,32 @@ impl KeyIndex {
         Ok(Some(covered))
     }
 
+    /// The same index with the keys of further files: `rows` gives a key, the place of its file
+    /// among them, and its row there. `None` if memory does not suffice.
+    pub(super) async fn with_rows(
+        mut self,
+        files: impl Iterator<Item = Path>,
+        rows: DataFrame,
+        at: &IndexStore<'_>,
+    ) -> Result<Option<Self>> {
+        let mut zones = Zones::of_files(files);
+        let mut rows = rows.execute_stream().await?;
+        while let Some(batch) = rows.next().await {
+            if !zones.add_batch(&batch?, at.reservation)? {
+                return Ok(None);
+            }
+            if zones.entries() >= MOST_ENTRIES {
+                let full = zones.take_full();
+                let Some(with) = self.with(full, at).await? else {
+                    return Ok(None);
+                };
+                self = with;
+                at.reservation.free();
+            }
+        }
+        self.with(zones, at).await
+    }
+
     /// The same index with the zones of further files; small segments are put together. `None`
     /// if memory does not suffice.
     pub(super) async fn with(
@@ -138,6 +169,7 @@ impl KeyIndex {
         zones.number();
         while let Some(last) = segments.last()
             && last.entries < 2 * zones.entries()
+            && last.entries + zones.entries() <= MOST_ENTRIES
         {
             let path = at.folder.clone().join(last.name.as_str());
             let Some((of, mut entries)) =

@@ -56,6 +56,14 @@ impl Zones {
         }
     }
 
+    /// What was added so far; more can be added to the same files here.
+    pub(super) fn take_full(&mut self) -> Self {
+        Self {
+            files: self.files.clone(),
+            entries: std::mem::take(&mut self.entries),
+        }
+    }
+
     /// Numbers the zones, once all keys are added.
     pub(super) fn number(&mut self) {
         let mut first = 0_u32;

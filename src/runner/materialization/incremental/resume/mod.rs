@@ -47,7 +47,7 @@ use crate::runner::materialization::table::AllRows;
 use crate::runner::materialization::{
     Built, Job, execution_error, no_op, store_error, table,
 };
-use crate::table::{DataFile, Table, TableVersion, Uncommitted};
+use crate::table::{DataFile, Table, TableVersion, TableWriter, Uncommitted};
 
 /// The metadata key under which a commit names its file of tails.
 const TAILS: &str = "tails";
@@ -81,7 +81,8 @@ pub(super) struct Resumption<'a> {
 struct Outcome {
     came: Vec<RecordBatch>,
     went: Positions,
-    tails: Vec<RecordBatch>,
+    /// Those that have changed: the keys, and them as rows.
+    tails: (Tails, RecordBatch),
     index: Option<KeyIndex>,
     keys: usize,
 }
@@ -135,11 +136,7 @@ impl<'a> Resumption<'a> {
         let mut metadata = table::metadata(self.job, self.reading);
         let tails = match outcome.keys {
             0 => None,
-            _ => {
-                let schema = tails::tails_schema(&self.shape, &self.base.schema);
-                let schema = schema.map_err(execution_error)?;
-                Some(write_tails(self.job, schema, &outcome.tails).await?)
-            }
+            _ => Some(self.write_tails(outcome.tails).await?),
         };
         let kept = self.base.metadata.get(TAILS).cloned();
         let named = match &tails {
@@ -193,11 +190,12 @@ impl<'a> Resumption<'a> {
         let Some(suffix) = Suffix::of(self, &schema, &change)? else {
             return Ok(None);
         };
+        let tails_schema = tails::tails_schema(&self.shape, &self.base.schema)?;
         if suffix.keys().len() == 0 {
             return Ok(Some(Outcome {
                 came: Vec::new(),
                 went: Positions::default(),
-                tails: Vec::new(),
+                tails: (Tails::new(), RecordBatch::new_empty(tails_schema)),
                 index,
                 keys: 0,
             }));
@@ -222,11 +220,10 @@ impl<'a> Resumption<'a> {
             return Ok(None);
         };
         let keys_changed = set.len();
-        let tails = self.tails_after(&keys, numbered.tails).await?;
         Ok(Some(Outcome {
             came: numbered.came,
             went: numbered.went,
-            tails,
+            tails: numbered.tails,
             index,
             keys: keys_changed,
         }))
@@ -267,18 +264,23 @@ impl<'a> Resumption<'a> {
         rows_of(&self.state, stores, &version, &version.files)
     }
 
-    async fn tails_after(
+    /// Writes the tails of all keys, those that have changed among them.
+    async fn write_tails(
         &self,
-        keys: &Keys,
-        changed: (Tails, RecordBatch),
-    ) -> DataFusionResult<Vec<RecordBatch>> {
-        let (changed, new) = changed;
-        let mut after = vec![new];
-        let mut before = self.tails().await?.execute_stream().await?;
+        (changed, rows): (Tails, RecordBatch),
+    ) -> Result<Uncommitted> {
+        let keys = self.keys().map_err(execution_error)?;
+        let mut writer = tails_writer(self.job, rows.schema())?;
+        writer.write(&rows).await.map_err(store_error)?;
+        let before = self.tails().await.map_err(execution_error)?;
+        let mut before = before.execute_stream().await.map_err(execution_error)?;
         while let Some(batch) = before.next().await {
-            after.push(tails::replaced(&batch?, keys, &changed)?);
+            let batch = batch.map_err(execution_error)?;
+            let stay = tails::replaced(&batch, &keys, &changed);
+            let stay = stay.map_err(execution_error)?;
+            writer.write(&stay).await.map_err(store_error)?;
         }
-        Ok(after)
+        writer.finish_all().await.map_err(store_error)
     }
 }
 
@@ -290,17 +292,10 @@ fn tails_table(job: &Job) -> Table {
     Table::new(url, job.table.stores().clone())
 }
 
-async fn write_tails(
-    job: &Job,
-    schema: SchemaRef,
-    rows: &[RecordBatch],
-) -> Result<Uncommitted> {
+/// A writer of one file of tails.
+fn tails_writer(job: &Job, schema: SchemaRef) -> Result<TableWriter> {
     let writer = tails_table(job).writer(schema).map_err(store_error)?;
-    let mut writer = writer.with_roll_at(usize::MAX);
-    for batch in rows {
-        writer.write(batch).await.map_err(store_error)?;
-    }
-    writer.finish_all().await.map_err(store_error)
+    Ok(writer.with_roll_at(usize::MAX))
 }
 
 /// Writes what later runs need to take a model up from these rows; what the commit is to say
@@ -328,7 +323,8 @@ pub(super) async fn beside(
     let beside = async {
         let stores = job.table.stores();
         let committed = rows_of(&state, stores, &version, &version.files)?;
-        let tails = tails::counted(committed, &shape, &rows.schema)?.collect().await?;
+        let tails = tails::counted(committed, &shape, &rows.schema)?;
+        let tails = tails.execute_stream().await?;
         let schema = tails::tails_schema(&shape, &rows.schema)?;
         let reader = InputReader {
             job,
@@ -343,8 +339,13 @@ pub(super) async fn beside(
         };
         Ok((tails, schema, index))
     };
-    let (tails, schema, index) = beside.await.map_err(execution_error)?;
-    let tails = write_tails(job, schema, &tails).await?.keep();
+    let (mut tails, schema, index) = beside.await.map_err(execution_error)?;
+    let mut writer = tails_writer(job, schema)?;
+    while let Some(batch) = tails.next().await {
+        let batch = batch.map_err(execution_error)?;
+        writer.write(&batch).await.map_err(store_error)?;
+    }
+    let tails = writer.close().await.map_err(store_error)?;
     let tails = tails.first().and_then(TailsFile::of);
     said.extend(tails.map(|tails| (TAILS.to_owned(), tails)));
     let index = index.as_ref().and_then(KeyIndex::to_text);

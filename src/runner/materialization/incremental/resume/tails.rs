@@ -11,8 +11,8 @@ use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::Result;
-use datafusion::functions_aggregate::expr_fn::{count, count_distinct};
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::functions_aggregate::expr_fn::{count, max, sum};
+use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::DataFrame;
 
 use super::input::Held;
@@ -63,26 +63,30 @@ pub(super) fn tails_schema(shape: &Shape, table: &SchemaRef) -> Result<SchemaRef
 pub(super) fn counted(rows: DataFrame, shape: &Shape, table: &SchemaRef) -> Result<DataFrame> {
     let key: Vec<_> = shape.key.iter().map(|name| ident(name.clone())).collect();
     let column = |place: usize| ident(table.field(place).name().clone());
-    let ids = shape.column_of(Counted::SessionIds).map(column);
-    let numbers = shape.column_of(Counted::Sessions).map(column);
-    let sessions = match (numbers, ids) {
-        (Some(number), _) => datafusion::functions_aggregate::expr_fn::max(number),
-        // a session is as many as its id
-        (None, Some(id)) => count_distinct(id),
-        (None, None) => datafusion::functions_aggregate::expr_fn::max(lit(0_i64)),
+    let number = shape.column_of(Counted::Sessions).map(column);
+    let id = shape.column_of(Counted::SessionIds).map(column);
+    let all_rows = || count(lit(1_i64)).alias(ROWS);
+    let counted = match (number, id) {
+        (Some(number), _) => {
+            rows.aggregate(key.clone(), vec![all_rows(), max(number).alias(SESSIONS)])?
+        }
+        // a session is as many as its id; in two steps, which can spill
+        (None, Some(id)) => {
+            let id = id.alias(SESSIONS);
+            let by_session = [key.clone(), vec![id]].concat();
+            let sessions = rows.aggregate(by_session, vec![all_rows()])?;
+            let rows = sum(ident(ROWS)).alias(ROWS);
+            let ids = count(ident(SESSIONS)).alias(SESSIONS);
+            sessions.aggregate(key.clone(), vec![rows, ids])?
+        }
+        (None, None) => {
+            let none = max(lit(0_i64)).alias(SESSIONS);
+            rows.aggregate(key.clone(), vec![all_rows(), none])?
+        }
     };
-    let counts = vec![
-        count(lit(1_i64)).alias(ROWS),
-        sessions.alias(SESSIONS),
-    ];
-    let counted = rows.aggregate(key.clone(), counts)?;
-    let as_number = |name: &str| {
-        let number = datafusion::logical_expr::cast(ident(name), DataType::Int64);
-        number.alias(name)
-    };
-    let mut columns = key;
-    columns.extend([as_number(ROWS), as_number(SESSIONS)]);
-    counted.select(columns)
+    let as_number = |name: &str| cast(ident(name), DataType::Int64).alias(name);
+    let numbers = [as_number(ROWS), as_number(SESSIONS)];
+    counted.select(key.into_iter().chain(numbers).collect::<Vec<_>>())
 }
 
 /// The tails of the keys in `set`, out of the rows of a file of tails or of what was counted.

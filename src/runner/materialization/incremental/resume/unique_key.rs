@@ -228,16 +228,11 @@ impl Keyed<'_> {
             return Ok(None);
         }
         let table = &self.leaf.table;
-        let mut zones = Zones::of_files(table.files().map(|f| f.location.clone()));
+        let files = table.files().map(|f| f.location.clone());
         let rows = self.reader.scan(self.leaf, Arc::new(table.with_positions()))?;
-        let mut rows = named(rows, &self.columns())?.execute_stream().await?;
-        let at = self.index_store()?;
-        while let Some(batch) = rows.next().await {
-            if !zones.add_batch(&batch?, at.reservation)? {
-                return Ok(None);
-            }
-        }
-        KeyIndex::new(self.indexed()).with(zones, &at).await
+        let rows = named(rows, &self.columns())?;
+        let index = KeyIndex::new(self.indexed());
+        index.with_rows(files, rows, &self.index_store()?).await
     }
 
     /// The key and the place of each row.
