@@ -73,6 +73,10 @@ impl From<RoaringTreemap> for DeletionVector {
     }
 }
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "incremental runs are to count with them")
+)]
 impl DeletionVector {
     /// Whether the row at this place is deleted.
     pub(crate) fn contains(&self, row: u64) -> bool {
@@ -405,6 +409,19 @@ mod tests {
             let error = read(&store, inline(text, size, rows)).await.unwrap_err();
             assert!(error.to_string().contains(wrong), "{error}");
         }
+    }
+
+    #[test]
+    fn sets_of_rows() {
+        let few = DeletionVector::from_iter([5, 1]);
+        let more = DeletionVector::from_iter([5, 6, 1 << 40]);
+        assert_eq!(
+            few.union(&more),
+            DeletionVector::from_iter([1, 5, 6, 1 << 40])
+        );
+        assert_eq!(more.minus(&few), DeletionVector::from_iter([6, 1 << 40]));
+        assert!(few.minus(&few).is_empty() && few.covers(&few) && !few.covers(&more));
+        assert_eq!((more.len(), more.last()), (3, Some(1 << 40)));
     }
 
     #[tokio::test]
