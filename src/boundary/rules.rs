@@ -136,7 +136,8 @@ impl Rules {
         };
         // whole seconds may be one further apart than the times are
         let apart = gap.checked_add(1_000_000_000)?;
-        (self.max_duration.is_none() && !self.value_change && !self.forced).then_some(apart)
+        (self.max_duration.is_none() && !self.value_change && !self.forced)
+            .then_some(apart)
     }
 
     /// The first enabled rule that holds for an event which has a predecessor.

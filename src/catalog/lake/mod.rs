@@ -48,6 +48,8 @@ use files::{Format, Listing};
 use json::JsonLake;
 use known::KnownLake;
 pub(crate) use known::LakeMemory;
+#[cfg(feature = "runner")]
+pub(crate) use rows::{FILE_COLUMN, ROW_COLUMN};
 use schema::Declared;
 pub(crate) use table::FileTable;
 #[cfg(feature = "runner")]

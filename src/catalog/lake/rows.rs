@@ -101,10 +101,6 @@ pub(super) fn selected(file: PartitionedFile) -> PartitionedFile {
     PartitionedFile { extensions, ..file }
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "incremental runs are to find rows by them")
-)]
 impl FileTable {
     /// The same files as those of a committed version, with what it says of their rows.
     pub(super) fn with_rows(mut self, files: &[DataFile]) -> Self {

@@ -87,5 +87,7 @@ fn new_rows(
         as_committed(column, field).alias(field.name())
     });
     let columns: Vec<_> = columns.collect();
-    DataFrame::new(state.clone(), of_new).select(columns).map(Some)
+    DataFrame::new(state.clone(), of_new)
+        .select(columns)
+        .map(Some)
 }

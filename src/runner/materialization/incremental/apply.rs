@@ -69,17 +69,16 @@ impl Update<'_> {
         let rows = went.rows();
         let positions = self.places_of(went).await.map_err(execution_error)?;
         let fresh = fresh.finish_all().await.map_err(store_error)?;
-        let bytes =
-            commit_rows(
-                self.job,
-                self.base,
-                &self.context,
-                fresh,
-                positions,
-                metadata,
-                self.index.as_ref(),
-            )
-            .await?;
+        let bytes = commit_rows(
+            self.job,
+            self.base,
+            &self.context,
+            fresh,
+            positions,
+            metadata,
+            self.index.as_ref(),
+        )
+        .await?;
         Ok(Applied {
             came,
             went: rows,
@@ -228,7 +227,11 @@ impl Went {
         let mut several = Vec::new();
         for row in 0..rows.num_rows() {
             let change = changes.value(row);
-            several.push(if committed.value(row) > 1 { change.min(0) } else { 0 });
+            several.push(if committed.value(row) > 1 {
+                change.min(0)
+            } else {
+                0
+            });
             if change < 0 && committed.value(row) == 1 && places.is_valid(row) {
                 self.positions.add(places.value(row))?;
             }

@@ -52,7 +52,8 @@ impl<'a> Bounded<'a> {
         let fields = base.schema.fields().iter().enumerate();
         let mut smallest = fields.filter_map(|(place, field)| {
             let (found, place) = made_of(plan, place)?;
-            let time = std::ptr::eq(found, aggregate).then(|| smallest_of(found, place))??;
+            let time =
+                std::ptr::eq(found, aggregate).then(|| smallest_of(found, place))??;
             Some((field, time))
         });
         let Some((field, time)) = smallest.next() else {
@@ -116,7 +117,8 @@ impl<'a> Bounded<'a> {
         self.add_committed(search, keys, &mut times).await?;
         let time_type = self.time_of_leaf.get_type(schema)?;
         let times = Arc::new(times);
-        let recent = times.predicate(&self.key_of_leaf, &self.time_of_leaf, &time_type)?;
+        let recent =
+            times.predicate(&self.key_of_leaf, &self.time_of_leaf, &time_type)?;
         let location = &self.leaf.location;
         let bounded = plan.clone().transform_up(|node| match &node {
             LogicalPlan::TableScan(scan)
@@ -213,7 +215,8 @@ fn made_of(plan: &LogicalPlan, place: usize) -> Option<(&Aggregate, usize)> {
 /// The column whose smallest value a column of an aggregation is.
 fn smallest_of(aggregate: &Aggregate, place: usize) -> Option<Column> {
     let place = place.checked_sub(aggregate.group_expr.len())?;
-    let Expr::AggregateFunction(function) = aggregate.aggr_expr.get(place)?.clone().unalias()
+    let Expr::AggregateFunction(function) =
+        aggregate.aggr_expr.get(place)?.clone().unalias()
     else {
         return None;
     };

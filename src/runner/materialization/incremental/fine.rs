@@ -35,7 +35,7 @@ pub(super) enum Wanted {
         keys: Arc<KeySet>,
     },
     /// Rows of unique keys, and all rows of some keys.
-    Fine(Fine),
+    Fine(Box<Fine>),
 }
 
 /// Some committed rows.
@@ -122,12 +122,15 @@ impl Fine {
         let Some(leaf) = made_of_one(plan)? else {
             return Ok(None);
         };
-        let of_leaf = by_row.restricted.iter().find_map(|found| match &found.rule {
-            Rule::Direct { key } if found.leaf.location == leaf.location => {
-                Some(key.clone())
-            }
-            _ => None,
-        });
+        let of_leaf = by_row
+            .restricted
+            .iter()
+            .find_map(|found| match &found.rule {
+                Rule::Direct { key } if found.leaf.location == leaf.location => {
+                    Some(key.clone())
+                }
+                _ => None,
+            });
         let changed = search.changed.get(&leaf.location);
         let (Some(of_leaf), Some(changed)) = (of_leaf, changed) else {
             return Ok(None);

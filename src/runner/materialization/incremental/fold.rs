@@ -18,8 +18,8 @@ use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ident,
-    lit, when,
+    Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
+    ident, lit, when,
 };
 use futures::StreamExt;
 
@@ -149,7 +149,9 @@ impl<'a> Folded<'a> {
         let rows = search.signed_rows_of(&self.leaf, changed, &wanted)?;
         let types = self.key_of_leaf.iter();
         let schema = self.leaf.scan.projected_schema.as_ref();
-        let types = types.map(|e| e.get_type(schema)).collect::<Result<Vec<_>>>()?;
+        let types = types
+            .map(|e| e.get_type(schema))
+            .collect::<Result<Vec<_>>>()?;
         let mut times = KeyTimes::new(types, search.pool);
         let mut stream = rows.execute_stream().await?;
         while let Some(batch) = stream.next().await {
@@ -195,9 +197,8 @@ impl<'a> Folded<'a> {
             None,
             NullEquality::NullEqualsNull,
         )?;
-        let column = |side: &'static str, name: &str| {
-            Expr::Column(Column::new(Some(side), name))
-        };
+        let column =
+            |side: &'static str, name: &str| Expr::Column(Column::new(Some(side), name));
         let values = fields.iter().zip(&self.columns).map(|(field, (_, fold))| {
             let name = field.name();
             let (old, new) = (column(OLD, name), column(NEW, name));
@@ -320,9 +321,11 @@ fn fold(aggregate: &Aggregate, place: usize) -> Option<Fold> {
     match function.func.name() {
         "min" if is_ordered(field) => Some(Fold::Smaller),
         "max" if is_ordered(field) => Some(Fold::Greater),
-        "last_value" if order_of(aggregated).is_some() => {
-            function.params.null_treatment.is_none().then_some(Fold::Later)
-        }
+        "last_value" if order_of(aggregated).is_some() => function
+            .params
+            .null_treatment
+            .is_none()
+            .then_some(Fold::Later),
         _ => None,
     }
 }

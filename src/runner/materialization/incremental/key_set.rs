@@ -57,7 +57,10 @@ impl KeySet {
     /// The same set, which can be asked for the hashes of an index.
     pub(super) fn indexed(self) -> Self {
         let is_indexed = matches!(self.types.as_slice(), [only] if is_indexed(only));
-        let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let keys = self
+            .keys
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         Self {
             types: self.types,
             keys: RwLock::new(Keys {

@@ -61,7 +61,12 @@ impl KeyTimes {
 
     /// `key is one of them and time is not before its time`; a row without time comes after all
     /// others. Scans can leave out files by the earliest time.
-    pub(super) fn predicate(self: &Arc<Self>, key: &[Expr], time: &Expr, of: &DataType) -> Result<Expr> {
+    pub(super) fn predicate(
+        self: &Arc<Self>,
+        key: &[Expr],
+        time: &Expr,
+        of: &DataType,
+    ) -> Result<Expr> {
         let Some(first) = self.times.values().min() else {
             return Ok(lit(false));
         };
@@ -124,16 +129,23 @@ impl ScalarUDFImpl for IsFrom {
             let from = self.from.times.get(hash);
             Some(from.is_some_and(|from| ticks.is_null(row) || ticks.value(row) >= *from))
         });
-        Ok(ColumnarValue::Array(Arc::new(found.collect::<BooleanArray>())))
+        Ok(ColumnarValue::Array(Arc::new(
+            found.collect::<BooleanArray>(),
+        )))
     }
 }
 
 /// Timestamps as numbers of their unit.
 fn ticks(times: &ArrayRef) -> Result<Int64Array> {
-    Ok(cast(times, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    Ok(cast(times, &DataType::Int64)?
+        .as_primitive::<Int64Type>()
+        .clone())
 }
 
 /// Some columns of a batch.
 pub(super) fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
-    places.iter().map(|i| Arc::clone(batch.column(*i))).collect()
+    places
+        .iter()
+        .map(|i| Arc::clone(batch.column(*i)))
+        .collect()
 }

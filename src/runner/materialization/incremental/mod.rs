@@ -105,7 +105,7 @@ async fn build(job: &Job) -> Result<Built> {
     if unchanged(job, &base, &reading) {
         return Ok(no_op());
     }
-    let reason = match prepare(job, &base, &reading).await? {
+    let reason = match Box::pin(prepare(job, &base, &reading)).await? {
         Ok(Prepared::Done(built)) => return Ok(built),
         Ok(Prepared::ByKey(update)) => {
             return Box::pin(update.run(job, &base, &reading)).await;
@@ -268,8 +268,10 @@ impl ByKey {
         };
         let folded = Folded::of(job, base, &self.state, &self.key, &self.changed);
         if let Some(folded) = folded.map_err(execution_error)?
-            && let Some(plan) =
-                folded.plan(search, &self.keys).await.map_err(execution_error)?
+            && let Some(plan) = folded
+                .plan(search, &self.keys)
+                .await
+                .map_err(execution_error)?
         {
             return Ok((by_key(), vec![(plan, 1)]));
         }
@@ -283,7 +285,7 @@ impl ByKey {
             let filled = fine.fill(&self.keys, restricted, search).await;
             filled.map_err(execution_error)?;
             let plans = fine.plans(&plan).map_err(execution_error)?;
-            return Ok((Wanted::Fine(fine), plans));
+            return Ok((Wanted::Fine(Box::new(fine)), plans));
         }
         let filled = search.fill(&self.keys, restricted).await;
         filled.map_err(execution_error)?;

@@ -142,7 +142,10 @@ impl Places {
         let places = rows.column(width + 1).as_primitive::<Int64Type>();
         let places = files.values().iter().zip(places.values());
         for (hash, (file, row)) in hashes.into_iter().zip(places) {
-            self.0.entry(hash).or_default().push((*file, row.unsigned_abs()));
+            self.0
+                .entry(hash)
+                .or_default()
+                .push((*file, row.unsigned_abs()));
         }
         Ok(())
     }
@@ -261,10 +264,15 @@ mod tests {
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, 0, 5]));
         let there = [("s", texts), ("f", files), ("r", numbers)];
         let mut places = Places::default();
-        places.add(&RecordBatch::try_from_iter(there).unwrap(), 1).unwrap();
+        places
+            .add(&RecordBatch::try_from_iter(there).unwrap(), 1)
+            .unwrap();
         assert_eq!(places.strike(&rows(&["a", "c"])).unwrap(), rows(&["c"]));
         let left = places.left();
         assert_eq!(left.rows(), 2);
-        assert!(left.files().any(|(file, rows)| file == 1 && rows.contains(5)));
+        assert!(
+            left.files()
+                .any(|(file, rows)| file == 1 && rows.contains(5))
+        );
     }
 }

@@ -132,7 +132,8 @@ impl<'a> RowIndex<'a> {
             metadata: BTreeMap::new(),
         };
         let rows = positioned_rows_of(self.state, self.job.table.stores(), &of_files)?;
-        let rows = rows.select(vec![ident(self.key), ident(FILE_COLUMN), ident(ROW_COLUMN)])?;
+        let rows =
+            rows.select(vec![ident(self.key), ident(FILE_COLUMN), ident(ROW_COLUMN)])?;
         let files = of_files.files.iter().map(|f| f.path.clone());
         let index = index.with_rows(files, rows, &at).await?;
         Ok(index.as_ref().and_then(KeyIndex::to_text))

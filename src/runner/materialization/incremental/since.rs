@@ -111,10 +111,7 @@ async fn since_version(
 }
 
 /// The rows that are deleted in files of `now` and were not in the same files of `old`.
-fn deleted_since(
-    old: &FileTable,
-    now: &FileTable,
-) -> BTreeMap<Path, DeletionVector> {
+fn deleted_since(old: &FileTable, now: &FileTable) -> BTreeMap<Path, DeletionVector> {
     let before: BTreeMap<_, _> = old
         .masked()
         .map(|(file, rows)| (&file.location, rows))
@@ -128,7 +125,7 @@ fn deleted_since(
             Some(before) => rows.minus(before),
             None => rows.clone(),
         };
-        if since.len() > 0 {
+        if !since.is_empty() {
             deleted.insert(file.location.clone(), since);
         }
     }

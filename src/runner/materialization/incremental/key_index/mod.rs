@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::prelude::DataFrame;
 use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;

@@ -105,7 +105,8 @@ pub(super) async fn read_segment(
     let readers = DefaultParquetFileReaderFactory::new(Arc::clone(store));
     let file = PartitionedFile::new(path.to_string(), size);
     let metrics = ExecutionPlanMetricsSet::new();
-    let reader: Box<dyn AsyncFileReader> = readers.create_reader(0, file, None, &metrics)?;
+    let reader: Box<dyn AsyncFileReader> =
+        readers.create_reader(0, file, None, &metrics)?;
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
     let footer = builder.metadata().file_metadata().key_value_metadata();
     let files = footer.and_then(|pairs| pairs.iter().find(|pair| pair.key == FILES));
@@ -142,7 +143,9 @@ pub(super) async fn write_segment(
     let entries = zones.sorted();
     for some in entries.chunks(BATCH) {
         let hashes = some.iter().map(|(hash, _)| hash.cast_signed());
-        let zones = some.iter().map(|(_, zone)| i32::try_from(*zone).unwrap_or(i32::MAX));
+        let zones = some
+            .iter()
+            .map(|(_, zone)| i32::try_from(*zone).unwrap_or(i32::MAX));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from_iter_values(hashes)),
             Arc::new(Int32Array::from_iter_values(zones)),

@@ -137,10 +137,14 @@ impl Zones {
         let places = files.values().iter().zip(rows.values());
         for (hash, (file, row)) in index_hashes(keys)?.into_iter().zip(places) {
             let row = row.unsigned_abs();
-            if let Some(file) = usize::try_from(*file).ok().and_then(|f| self.files.get_mut(f)) {
+            if let Some(file) = usize::try_from(*file)
+                .ok()
+                .and_then(|f| self.files.get_mut(f))
+            {
                 file.rows = file.rows.max(row + 1);
             }
-            self.entries.push((hash, (u64::from(*file) << 32) | (row / ZONE)));
+            self.entries
+                .push((hash, (u64::from(*file) << 32) | (row / ZONE)));
         }
         Ok(true)
     }
@@ -164,8 +168,9 @@ impl Zones {
     ) -> bool {
         let grown = reservation.try_grow(keys.len() * ENTRY).is_ok();
         let entries = keys.iter().zip(zones);
-        self.entries
-            .extend(entries.map(|(hash, zone)| (*hash, u64::from(zone.saturating_add(first)))));
+        self.entries.extend(
+            entries.map(|(hash, zone)| (*hash, u64::from(zone.saturating_add(first)))),
+        );
         grown
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{
+    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
+};
 use datafusion::common::{Column, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -93,13 +95,13 @@ impl InputReader<'_> {
         leaf: &Leaf,
         changed: &Changed,
     ) -> Result<Option<InputChange>> {
-        let came = self.rows(leaf, Arc::new(changed.new.clone()))?;
+        let came = self.rows(leaf, &(Arc::new(changed.new.clone()) as _))?;
         let Some(came) = self.held.all(came).await? else {
             return Ok(None);
         };
         let mut went = Vec::new();
         for old in &changed.old {
-            let old = self.rows(leaf, Arc::new(old.clone()))?;
+            let old = self.rows(leaf, &(Arc::new(old.clone()) as _))?;
             let Some(old) = self.held.all(old).await? else {
                 return Ok(None);
             };
@@ -108,17 +110,25 @@ impl InputReader<'_> {
         Ok(Some(InputChange { came, went }))
     }
 
-    pub(super) fn scan(&self, leaf: &Leaf, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
+    pub(super) fn scan(
+        &self,
+        leaf: &Leaf,
+        table: Arc<dyn TableProvider>,
+    ) -> Result<DataFrame> {
         let plan = rescan(&leaf.scan, table)?;
         Ok(DataFrame::new(self.state.clone(), plan))
     }
 
     /// The rows of the input over these rows of its leaf, as they are committed.
-    pub(super) fn rows(&self, leaf: &Leaf, table: Arc<dyn TableProvider>) -> Result<DataFrame> {
+    pub(super) fn rows(
+        &self,
+        leaf: &Leaf,
+        table: &Arc<dyn TableProvider>,
+    ) -> Result<DataFrame> {
         let input = self.shape.input.clone();
         let input = input.transform_up(|node| match &node {
             LogicalPlan::TableScan(scan) if scan.table_name == leaf.scan.table_name => {
-                Ok(Transformed::yes(rescan(scan, Arc::clone(&table))?))
+                Ok(Transformed::yes(rescan(scan, Arc::clone(table))?))
             }
             _ => Ok(Transformed::no(node)),
         });

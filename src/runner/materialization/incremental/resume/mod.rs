@@ -159,8 +159,16 @@ impl<'a> Resumption<'a> {
         let context = SessionContext::new_with_state(self.state);
         // kept before the commit: what it names must be there, even if its answer is lost
         drop(tails.map(Uncommitted::keep));
-        let bytes =
-            commit_rows(self.job, self.base, &context, fresh, outcome.went, metadata, None).await?;
+        let bytes = commit_rows(
+            self.job,
+            self.base,
+            &context,
+            fresh,
+            outcome.went,
+            metadata,
+            None,
+        )
+        .await?;
         Ok(Some(Built {
             rows: Some(came),
             bytes: Some(bytes),
@@ -185,7 +193,7 @@ impl<'a> Resumption<'a> {
         let Some((change, index)) = change else {
             return Ok(None);
         };
-        let change = net(change)?;
+        let change = net(&change)?;
         let schema = input::input_schema(&self.shape, &self.base.schema);
         let Some(suffix) = Suffix::of(self, &schema, &change)? else {
             return Ok(None);
@@ -206,8 +214,7 @@ impl<'a> Resumption<'a> {
         let keys = self.keys()?;
         let tails = self.tails().await?;
         let set = suffix.keys();
-        let found =
-            tails::of_keys(tails, &self.shape, &keys, set, &self.held).await?;
+        let found = tails::of_keys(tails, &self.shape, &keys, set, &self.held).await?;
         let Some(found) = found else {
             return Ok(None);
         };
@@ -216,7 +223,7 @@ impl<'a> Resumption<'a> {
             keys: &keys,
             tails: &found,
         };
-        let Some(numbered) = numbering.run(change, old).await? else {
+        let Some(numbered) = numbering.run(&change, &old).await? else {
             return Ok(None);
         };
         let keys_changed = set.len();
@@ -370,7 +377,11 @@ impl TailsFile {
         let failed = |e| DataFusionError::External(Box::new(e));
         let (_, folder) = table.folder("").map_err(failed)?;
         let path = folder.join(self.name.as_str());
-        if !table.holds(std::slice::from_ref(&path)).await.map_err(failed)? {
+        if !table
+            .holds(std::slice::from_ref(&path))
+            .await
+            .map_err(failed)?
+        {
             return Ok(None);
         }
         Ok(Some(DataFile {
@@ -385,7 +396,7 @@ impl TailsFile {
 }
 
 /// What does not cancel out.
-fn net(change: InputChange) -> DataFusionResult<InputChange> {
+fn net(change: &InputChange) -> DataFusionResult<InputChange> {
     let mut gone = Gone::default();
     for batch in &change.went {
         gone.add(batch)?;

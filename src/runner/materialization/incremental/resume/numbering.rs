@@ -1,6 +1,6 @@
 //! Rows of some keys numbered anew, against those that are committed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -10,13 +10,15 @@ use datafusion::arrow::compute::{cast, concat, take};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::common::{Column, Result};
 use datafusion::datasource::{MemTable, provider_as_source};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast as logical_cast, ident, lit};
+use datafusion::logical_expr::{
+    Expr, LogicalPlanBuilder, cast as logical_cast, ident, lit,
+};
 use datafusion::prelude::DataFrame;
 
+use super::Resumption;
 use super::input::{InputChange, input_schema};
 use super::shape::{Counted, Source};
 use super::tails::{Keys, ROWS, SESSIONS, Tail, Tails, batch_of, tails_schema};
-use super::Resumption;
 use crate::functions::expr_fn::surrogate_key;
 use crate::runner::materialization::incremental::key_times::columns;
 use crate::runner::materialization::incremental::places::{Gone, Places, Positions};
@@ -40,30 +42,30 @@ impl Numbering<'_> {
     /// `old` are the committed rows with their places. `None` if they do not fit the tails.
     pub(super) async fn run(
         &self,
-        change: InputChange,
-        old: Vec<RecordBatch>,
+        change: &InputChange,
+        old: &[RecordBatch],
     ) -> Result<Option<Numbered>> {
-        let Some(starts) = self.starts(&old)? else {
+        let Some(starts) = self.starts(old)? else {
             return Ok(None);
         };
-        let rows = self.rows(&change, &old)?;
+        let rows = self.rows(change, old)?;
         let numbered = self.number(rows, &starts).await?;
         let Some(numbered) = numbered else {
             return Ok(None);
         };
         let width = self.of.base.schema.fields().len();
         let mut places = Places::default();
-        for batch in &old {
+        for batch in old {
             places.add(batch, width)?;
         }
         let mut came = Vec::new();
-        let mut tails: HashMap<Box<[u8]>, Tail> = HashMap::new();
+        let mut tails = Tails::new();
         for batch in &numbered {
             let all: Vec<usize> = (0..width).collect();
             came.push(places.strike(&batch.project(&all)?)?);
             self.count(batch, width, &mut tails)?;
         }
-        let tails = self.tails_of(&change, &old, &starts, tails)?;
+        let tails = self.tails_of(change, old, &starts, &tails)?;
         Ok(Some(Numbered {
             came,
             went: places.left(),
@@ -104,7 +106,11 @@ impl Numbering<'_> {
     }
 
     /// The rows to number: those that were read without what went, and what came.
-    fn rows(&self, change: &InputChange, old: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    fn rows(
+        &self,
+        change: &InputChange,
+        old: &[RecordBatch],
+    ) -> Result<Vec<RecordBatch>> {
         let places: Vec<usize> = self.of.shape.inputs().map(|(place, _)| place).collect();
         let mut gone = Gone::default();
         for batch in &change.went {
@@ -134,10 +140,12 @@ impl Numbering<'_> {
         for batch in rows {
             let key = columns(&batch, &self.key_places(batch.schema().as_ref())?);
             let keys = self.keys.rows(&key)?;
-            let start = |key: &Box<[u8]>| starts.get(key).copied().unwrap_or_default();
-            let starts: Vec<Tail> = keys.iter().map(start).collect();
+            let start = |key: &[u8]| starts.get(key).copied().unwrap_or_default();
+            let starts: Vec<Tail> = keys.iter().map(|key| start(key)).collect();
             let mut all = batch.columns().to_vec();
-            all.push(Arc::new(Int64Array::from_iter_values(starts.iter().map(|t| t.rows))));
+            all.push(Arc::new(Int64Array::from_iter_values(
+                starts.iter().map(|t| t.rows),
+            )));
             let sessions = starts.iter().map(|t| t.sessions);
             all.push(Arc::new(Int64Array::from_iter_values(sessions)));
             with_starts.push(RecordBatch::try_new(Arc::clone(&wide), all)?);
@@ -189,7 +197,10 @@ impl Numbering<'_> {
             };
             outputs.push(as_committed(value, field).alias(field.name()));
         }
-        let sessions = shape.numbers.iter().position(|n| n.counted != Counted::Rows);
+        let sessions = shape
+            .numbers
+            .iter()
+            .position(|n| n.counted != Counted::Rows);
         let sessions = sessions.map_or_else(|| ident(SESSIONS), number);
         outputs.push(ident(ROWS).alias(ROWS));
         outputs.push(sessions.alias(SESSIONS));
@@ -197,17 +208,12 @@ impl Numbering<'_> {
     }
 
     /// Takes the numbers of a batch's rows into the tails.
-    fn count(
-        &self,
-        batch: &RecordBatch,
-        width: usize,
-        tails: &mut HashMap<Box<[u8]>, Tail>,
-    ) -> Result<()> {
+    fn count(&self, batch: &RecordBatch, width: usize, tails: &mut Tails) -> Result<()> {
         let key = columns(batch, &self.key_places(batch.schema().as_ref())?);
         let number = |place: usize| batch.column(place).as_primitive::<Int64Type>();
         let (before, sessions) = (number(width), number(width + 1));
         for (row, key) in self.keys.rows(&key)?.into_iter().enumerate() {
-            let tail = tails.entry(key).or_insert(Tail {
+            let tail = tails.entry(key).or_insert_with(|| Tail {
                 rows: before.value(row),
                 sessions: 0,
             });
@@ -223,7 +229,7 @@ impl Numbering<'_> {
         change: &InputChange,
         old: &[RecordBatch],
         starts: &Tails,
-        numbered: HashMap<Box<[u8]>, Tail>,
+        numbered: &Tails,
     ) -> Result<(Tails, RecordBatch)> {
         let schema = tails_schema(&self.of.shape, &self.of.base.schema)?;
         let mut tails = Tails::new();

@@ -6,9 +6,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, WindowFunctionDefinition, ident,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition, ident};
 
 use crate::functions::{Kind, SessionCall};
 
@@ -145,7 +143,9 @@ impl<'a> Chain<'a> {
             node = match node {
                 LogicalPlan::Projection(projection) => projection.input.as_ref(),
                 LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-                LogicalPlan::Window(window) if window.window_expr.iter().all(numbers_rows) => {
+                LogicalPlan::Window(window)
+                    if window.window_expr.iter().all(numbers_rows) =>
+                {
                     input = Some(window.input.as_ref());
                     window.input.as_ref()
                 }
@@ -171,7 +171,9 @@ impl<'a> Chain<'a> {
             return Ok(Source::Input(place));
         }
         match plan {
-            LogicalPlan::SubqueryAlias(alias) => self.source(&alias.input, place, functions),
+            LogicalPlan::SubqueryAlias(alias) => {
+                self.source(&alias.input, place, functions)
+            }
             LogicalPlan::Projection(projection) => {
                 let expr = projection.expr[place].clone().unalias_nested().data;
                 let Expr::Column(column) = expr else {
@@ -247,7 +249,9 @@ impl Names<'_> {
                 }
             }
         });
-        let renamed = renamed.data().map_err(|_| "its window cannot be rewritten")?;
+        let renamed = renamed
+            .data()
+            .map_err(|_| "its window cannot be rewritten")?;
         match unfit {
             Some(reason) => Err(reason),
             None => Ok(renamed),

@@ -60,7 +60,11 @@ pub(super) fn tails_schema(shape: &Shape, table: &SchemaRef) -> Result<SchemaRef
 }
 
 /// The tails of all keys, counted: `rows` are those of the committed table.
-pub(super) fn counted(rows: DataFrame, shape: &Shape, table: &SchemaRef) -> Result<DataFrame> {
+pub(super) fn counted(
+    rows: DataFrame,
+    shape: &Shape,
+    table: &SchemaRef,
+) -> Result<DataFrame> {
     let key: Vec<_> = shape.key.iter().map(|name| ident(name.clone())).collect();
     let column = |place: usize| ident(table.field(place).name().clone());
     let number = shape.column_of(Counted::Sessions).map(column);

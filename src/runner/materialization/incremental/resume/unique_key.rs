@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError, Result};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{Expr, ExprSchemable, ident};
@@ -88,11 +89,19 @@ impl InputReader<'_> {
         let schema = self.shape.input.schema();
         let column = |name: &String| {
             let inputs = self.shape.inputs();
-            let mut named = inputs.filter(|(place, _)| self.table.field(*place).name() == name);
+            let mut named =
+                inputs.filter(|(place, _)| self.table.field(*place).name() == name);
             let (_, input) = named.next()?;
             Some(Column::from(schema.qualified_field(input)))
         };
-        let key: Vec<_> = self.job.node.config.unique_key.iter().map(column).collect::<Option<_>>()?;
+        let key: Vec<_> = self
+            .job
+            .node
+            .config
+            .unique_key
+            .iter()
+            .map(column)
+            .collect::<Option<_>>()?;
         if key.is_empty() {
             return None;
         }
@@ -142,9 +151,10 @@ impl Keyed<'_> {
         let Some(stayed) = held.all(stayed).await? else {
             return Ok(None);
         };
-        let (Some(came), Some(went)) =
-            (self.input(&stayed, new.rows).await?, self.input(&stayed, old).await?)
-        else {
+        let (Some(came), Some(went)) = (
+            self.input(&stayed, new.rows).await?,
+            self.input(&stayed, old).await?,
+        ) else {
             return Ok(None);
         };
         Ok(Some((InputChange { came, went }, index)))
@@ -184,8 +194,12 @@ impl Keyed<'_> {
     ) -> Result<Option<Vec<RecordBatch>>> {
         let schema = Arc::clone(self.leaf.table.arrow_schema());
         let rows: Vec<_> = stayed.iter().cloned().chain(rows).collect();
-        let rows = Arc::new(MemTable::try_new(schema, vec![rows])?);
-        self.reader.held.all(self.reader.rows(self.leaf, rows)?).await
+        let rows: Arc<dyn TableProvider> =
+            Arc::new(MemTable::try_new(schema, vec![rows])?);
+        self.reader
+            .held
+            .all(self.reader.rows(self.leaf, &rows)?)
+            .await
     }
 
     /// Reads some files; their keys go into the set. `None` if they are too many rows.
@@ -229,7 +243,9 @@ impl Keyed<'_> {
         }
         let table = &self.leaf.table;
         let files = table.files().map(|f| f.location.clone());
-        let rows = self.reader.scan(self.leaf, Arc::new(table.with_positions()))?;
+        let rows = self
+            .reader
+            .scan(self.leaf, Arc::new(table.with_positions()))?;
         let rows = named(rows, &self.columns())?;
         let index = KeyIndex::new(self.indexed());
         index.with_rows(files, rows, &self.index_store()?).await
@@ -244,13 +260,18 @@ impl Keyed<'_> {
     /// What the index is of.
     fn indexed(&self) -> String {
         let key = self.key.iter().map(|e| e.schema_name().to_string());
-        format!("{} {}", self.leaf.location, key.collect::<Vec<_>>().join(", "))
+        format!(
+            "{} {}",
+            self.leaf.location,
+            key.collect::<Vec<_>>().join(", ")
+        )
     }
 
     fn index_store(&self) -> Result<IndexStore<'_>> {
         let table = &self.reader.job.table;
         let folder = table.folder("_keys");
-        let (store, folder) = folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let (store, folder) =
+            folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
         Ok(IndexStore {
             store,
             folder,
