@@ -130,6 +130,7 @@ impl Rules {
 
     /// How many nanoseconds after its predecessor an event surely starts a session, if nothing
     /// but the distance of the two and their own values decides; `None` if more does.
+    #[cfg(feature = "runner")]
     pub(crate) fn surely_apart(&self) -> Option<i128> {
         let Gap::Every(gap) = self.gap else {
             return None;

@@ -209,15 +209,17 @@ fn below(folder: &Path, file: &str) -> Path {
 async fn there(
     store: &Arc<dyn ObjectStore>,
     folder: &Path,
-    files: Vec<String>,
+    mut files: Vec<String>,
 ) -> Vacuumed {
     let mut found = Vacuumed::default();
+    // a file that has lost rows before it went is named twice
+    files.sort();
+    files.dedup();
     for file in files {
         if let Ok(meta) = store.head(&below(folder, &file)).await {
             found.bytes += meta.size;
             found.files.push(file);
         }
     }
-    found.files.sort();
     found
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   file of 6 rows       0  1  2  3  4  5
 //!   deletion vector         x        x
-//!   is read              0     2  3     5      `__row` tells these numbers
+//!   is read              0     2  3     5      `__sessionize_row` tells these numbers
 //!   `at_rows` of {1, 4}     1        4
 //! ```
 
@@ -20,13 +20,14 @@ use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::files::Format;
 use super::table::FileTable;
 use crate::table::{DataFile, DeletionVector};
 
 /// The place of a row's file among the files of its table.
-pub(crate) const FILE_COLUMN: &str = "__file";
+pub(crate) const FILE_COLUMN: &str = "__sessionize_file";
 /// The place of a row in its file, deleted rows counted.
-pub(crate) const ROW_COLUMN: &str = "__row";
+pub(crate) const ROW_COLUMN: &str = "__sessionize_row";
 
 /// Which rows of a committed file there are, and which of them are read.
 #[derive(Debug, Clone)]
@@ -123,8 +124,13 @@ impl FileTable {
         })
     }
 
-    /// The same rows of a table of Parquet files, with two columns more at the end: `__file`,
-    /// the place of the row's file among [`files`](Self::files), and `__row`, the row's place
+    /// Whether rows have places that can be told.
+    pub(crate) fn has_positions(&self) -> bool {
+        self.format() == Format::Parquet
+    }
+
+    /// The same rows of a table of Parquet files, with two columns more at the end: `__sessionize_file`,
+    /// the place of the row's file among [`files`](Self::files), and `__sessionize_row`, the row's place
     /// in that file, deleted and skipped rows counted.
     pub(crate) fn with_positions(&self) -> Self {
         let mut table = self.clone();
@@ -312,12 +318,15 @@ mod tests {
             ("n between 295 and 405", 11),
             ("n % 100 = 57", 18),
             ("n > 1990", 8),
-            ("__row between 101 and 110 and __file = 1", 10),
-            ("__file = 0", ROWS.0 - gone.len() as i64),
-            ("__row = 456 or n = 1001", 3),
+            (
+                "__sessionize_row between 101 and 110 and __sessionize_file = 1",
+                10,
+            ),
+            ("__sessionize_file = 0", ROWS.0 - gone.len() as i64),
+            ("__sessionize_row = 456 or n = 1001", 3),
         ] {
             let query = format!(
-                "select n, __file, __row from t where {filter} order by __file, __row"
+                "select n, __sessionize_file, __sessionize_row from t where {filter} order by __sessionize_file, __sessionize_row"
             );
             let rows = rows(&table, &query).await;
             assert_eq!(rows.num_rows() as i64, count, "{filter}");
@@ -333,9 +342,9 @@ mod tests {
                 assert!(!gone.contains(row.value(at) as u64), "{filter}");
             }
         }
-        let alone = "select __row from t where __file = 1 order by 1 limit 2";
+        let alone = "select __sessionize_row from t where __sessionize_file = 1 order by 1 limit 2";
         assert_eq!(numbers(&table, alone).await, [1, 2]);
-        let count = "select count(*) from t where __file = 1";
+        let count = "select count(*) from t where __sessionize_file = 1";
         assert_eq!(numbers(&table, count).await, [ROWS.0 - gone.len() as i64]);
     }
 
@@ -352,7 +361,7 @@ mod tests {
         let all = "select n from t order by n";
         assert_eq!(numbers(&table, all).await, [1000, 1007, 1350, 1999]);
         assert_eq!(numbers(&table, "select count(*) from t").await, [4]);
-        let some = "select __row from t where n > 1100 order by n";
+        let some = "select __sessionize_row from t where n > 1100 order by n";
         assert_eq!(numbers(&table.with_positions(), some).await, [350, 999]);
         let empty = table.at_rows(&BTreeMap::new());
         assert!(numbers(&empty, all).await.is_empty());

@@ -145,6 +145,12 @@ impl FileTable {
         self
     }
 
+    /// The format of its files.
+    #[cfg(feature = "runner")]
+    pub(super) fn format(&self) -> Format {
+        self.reading.format
+    }
+
     /// What it is a reading of.
     #[cfg(feature = "runner")]
     pub(crate) fn origin(&self) -> &Origin {

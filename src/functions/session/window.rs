@@ -9,8 +9,7 @@ use datafusion::logical_expr::function::{
     ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs,
 };
 use datafusion::logical_expr::{
-    Documentation, LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF,
-    WindowUDFImpl,
+    Documentation, LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDFImpl,
 };
 use datafusion::physical_plan::PhysicalExpr;
 
@@ -59,7 +58,7 @@ impl Kind {
 
     /// Which of them `function` is, if it is one.
     #[cfg(feature = "runner")]
-    pub(crate) fn of(function: &WindowUDF) -> Option<Self> {
+    pub(crate) fn of(function: &datafusion::logical_expr::WindowUDF) -> Option<Self> {
         let function = function.inner().downcast_ref::<SessionizeFunction>()?;
         Some(function.kind)
     }

@@ -153,7 +153,7 @@ impl<'a> Bounded<'a> {
         let key: Vec<_> = key.collect();
         let smallest = ident(self.smallest.clone());
         let columns: Vec<_> = key.iter().cloned().chain([smallest]).collect();
-        let rows = rows.filter(keys.predicate(&key))?.select(columns)?;
+        let rows = rows.filter(keys.filled_predicate(&key))?.select(columns)?;
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
             let batch = batch?;

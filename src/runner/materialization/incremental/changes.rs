@@ -63,7 +63,7 @@ impl Search<'_> {
                 };
                 if Arc::ptr_eq(groups, &stage.groups) {
                     let rows = self.whole(&found.leaf)?;
-                    let rows = rows.filter(stage.touched.predicate(group))?;
+                    let rows = rows.filter(stage.touched.filled_predicate(group))?;
                     collect(named(rows, key)?, &[(keys, key.len())]).await?;
                 }
             }
@@ -73,7 +73,9 @@ impl Search<'_> {
         }
         for found in restricted {
             if let Rule::Staged { key, group, groups } = &found.rule {
-                let rows = self.whole(&found.leaf)?.filter(keys.predicate(key))?;
+                let rows = self
+                    .whole(&found.leaf)?
+                    .filter(keys.filled_predicate(key))?;
                 collect(named(rows, group)?, &[(groups, group.len())]).await?;
             }
         }

@@ -69,13 +69,13 @@ impl Wanted {
         };
         match self {
             Self::Keys { key, keys } => vec![Committed {
-                filter: keys.predicate(&names(key)),
+                filter: keys.filled_predicate(&names(key)),
                 keys: Some((key.clone(), Arc::clone(keys))),
                 change: -1,
             }],
             Self::Fine(fine) => {
-                let is_whole = fine.whole.predicate(&names(&fine.key));
-                let row = fine.rows.predicate(&names(&fine.unique));
+                let is_whole = fine.whole.filled_predicate(&names(&fine.key));
+                let row = fine.rows.filled_predicate(&names(&fine.unique));
                 let mut parts = vec![Committed {
                     filter: row.and(not(is_whole.clone())),
                     keys: Some((fine.unique.clone(), Arc::clone(&fine.rows))),
@@ -174,7 +174,7 @@ impl Fine {
     /// The plans that give the rows, out of `plan`, which gives all rows of the keys.
     pub(super) fn plans(&self, plan: &LogicalPlan) -> Result<Vec<(LogicalPlan, i64)>> {
         let key: Vec<_> = self.key.iter().cloned().map(Expr::Column).collect();
-        let is_whole = self.whole.predicate(&key);
+        let is_whole = self.whole.filled_predicate(&key);
         let mut plans = Vec::new();
         let came = (self.changed.new.clone(), 1);
         let went = self.changed.old.iter().map(|old| (old.clone(), -1));

@@ -183,7 +183,7 @@ impl<'a> Folded<'a> {
         let stores = self.job.table.stores();
         let old = rows_of(state, stores, self.base, &self.base.files)?;
         let key: Vec<_> = self.key_columns().map(ident).collect();
-        let old = old.filter(times.keys().predicate(&key))?;
+        let old = old.filter(times.keys().filled_predicate(&key))?;
         let old = LogicalPlanBuilder::from(old.logical_plan().clone()).alias(OLD)?;
         let on = |side: &'static str| -> Vec<Column> {
             let key = self.key_columns();

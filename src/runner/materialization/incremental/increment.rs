@@ -222,7 +222,7 @@ impl<'a> Increment<'a> {
 
 /// The rows of some files.
 pub(super) fn count(files: &[DataFile]) -> u64 {
-    files.iter().map(|f| f.rows).sum()
+    files.iter().map(DataFile::live_rows).sum()
 }
 
 /// What is said of rows that came and went.

@@ -3,15 +3,14 @@
 //! Keys are kept as hashes. Two keys of one hash are recomputed together: never wrong, and
 //! at most a little more work.
 
-use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::Result;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::{HashSet, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -35,6 +34,8 @@ pub(super) struct KeySet {
 #[derive(Debug)]
 struct Keys {
     hashes: HashSet<u64>,
+    /// Whether a part of a key is null.
+    has_null: bool,
     /// The hashes by which an index tells them, if there may be one.
     indexed: Option<Vec<u64>>,
     reservation: MemoryReservation,
@@ -48,6 +49,7 @@ impl KeySet {
             types,
             keys: RwLock::new(Keys {
                 hashes: HashSet::new(),
+                has_null: false,
                 indexed: None,
                 reservation,
             }),
@@ -86,6 +88,7 @@ impl KeySet {
         let hashes = self.hashes(columns, rows)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.hashes.extend(hashes);
+        keys.has_null |= columns.iter().any(|column| column.null_count() > 0);
         let mut size = keys.hashes.capacity() * BYTES_A_KEY;
         if let (Some(indexed), [key]) = (&mut keys.indexed, columns) {
             indexed.extend(index_hashes(key)?);
@@ -122,7 +125,22 @@ impl KeySet {
         Ok(hashes)
     }
 
-    /// `key is in the set`, as a predicate.
+    /// The same once the set is filled: a scan that can leave out pages by it reads the places
+    /// of pages, and then no page without a key.
+    pub(super) fn filled_predicate(self: &Arc<Self>, key: &[Expr]) -> Expr {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let has_null = keys.has_null;
+        drop(keys);
+        let is_in = self.predicate(key);
+        match has_null {
+            true => is_in,
+            false => key
+                .iter()
+                .fold(is_in, |all, key| all.and(key.clone().is_not_null())),
+        }
+    }
+
+    /// `key is in the set`, as a predicate. The set may still be filled.
     pub(super) fn predicate(self: &Arc<Self>, key: &[Expr]) -> Expr {
         let function = InKeySet {
             set: Arc::clone(self),

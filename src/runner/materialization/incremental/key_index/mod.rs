@@ -197,3 +197,119 @@ impl KeyIndex {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{
+        ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array,
+    };
+    use datafusion::execution::memory_pool::{
+        GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool,
+    };
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn reservation(pool: impl MemoryPool) -> MemoryReservation {
+        let pool: Arc<dyn MemoryPool> = Arc::new(pool);
+        MemoryConsumer::new("test").register(&pool)
+    }
+
+    fn files(names: &[&str]) -> Vec<Path> {
+        names.iter().map(|name| Path::from(*name)).collect()
+    }
+
+    /// Rows of keys: `(key, file, row)`.
+    fn rows(rows: &[(Option<&str>, u32, i64)]) -> RecordBatch {
+        let keys: StringArray = rows.iter().map(|row| row.0).collect();
+        let files = UInt32Array::from_iter_values(rows.iter().map(|row| row.1));
+        let places = Int64Array::from_iter_values(rows.iter().map(|row| row.2));
+        let columns: [(_, ArrayRef); 3] = [
+            ("key", Arc::new(keys)),
+            ("file", Arc::new(files)),
+            ("row", Arc::new(places)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn asked(keys: &[Option<&str>]) -> Hashes {
+        let keys: ArrayRef = Arc::new(StringArray::from(keys.to_vec()));
+        Hashes::of(&[keys]).unwrap()
+    }
+
+    /// The zones that are found: a file and the first and last row of each run.
+    fn shown(found: &Found) -> Vec<(String, u64, u64)> {
+        let rows = found.rows.iter();
+        rows.map(|(file, rows)| {
+            let (first, last) = (rows.min().unwrap(), rows.max().unwrap());
+            (file.to_string(), first, last)
+        })
+        .collect()
+    }
+
+    async fn of_two_days(at: &IndexStore<'_>) -> KeyIndex {
+        let mut index = KeyIndex::new("t id".to_owned());
+        let days: [(&[&str], RecordBatch); 2] = [
+            (
+                &["a", "b"],
+                rows(&[(Some("x"), 0, 9_000), (None, 0, 3), (Some("y"), 1, 0)]),
+            ),
+            (&["c"], rows(&[(Some("x"), 0, 1), (Some("z"), 0, 20_000)])),
+        ];
+        for (names, batch) in days {
+            let mut zones = Zones::of_files(files(names).into_iter());
+            assert!(zones.add_batch(&batch, at.reservation).unwrap());
+            index = index.with(zones, at).await.unwrap().unwrap();
+        }
+        index
+    }
+
+    #[tokio::test]
+    async fn keys_are_found_where_they_are() {
+        let reservation = reservation(UnboundedMemoryPool::default());
+        let at = IndexStore {
+            store: Arc::new(InMemory::new()),
+            folder: Path::from("_keys"),
+            reservation: &reservation,
+        };
+        let index = of_two_days(&at).await;
+        // small segments are one
+        assert_eq!(index.segments.len(), 1);
+        let index = KeyIndex::of_text(&index.to_text().unwrap()).unwrap();
+        let find = async |keys: &[Option<&str>]| {
+            let found = index.find(&asked(keys), &at).await.unwrap().unwrap();
+            shown(&found)
+        };
+        let zone = |file: &str, first, last| (file.to_owned(), first, last);
+        assert_eq!(
+            find(&[Some("x")]).await,
+            [zone("a", 8_192, 9_000), zone("c", 0, 8_191)]
+        );
+        assert_eq!(find(&[None]).await, [zone("a", 0, 8_191)]);
+        assert_eq!(find(&[Some("z")]).await, [zone("c", 16_384, 20_000)]);
+        assert_eq!(find(&[Some("nobody")]).await, []);
+        assert_eq!(index.covered(&at).await.unwrap(), Some(files(&["a", "b", "c"])));
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_gone_is_no_answer() {
+        let reservation = reservation(UnboundedMemoryPool::default());
+        let mut at = IndexStore {
+            store: Arc::new(InMemory::new()),
+            folder: Path::from("_keys"),
+            reservation: &reservation,
+        };
+        let index = of_two_days(&at).await;
+        at.store = Arc::new(InMemory::new());
+        assert!(index.find(&asked(&[Some("x")]), &at).await.unwrap().is_none());
+        assert!(index.covered(&at).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn memory_is_charged() {
+        let scarce = reservation(GreedyMemoryPool::new(16));
+        let mut zones = Zones::of_files(files(&["a"]).into_iter());
+        let two = rows(&[(Some("x"), 0, 0), (Some("y"), 0, 1)]);
+        assert!(!zones.add_batch(&two, &scarce).unwrap());
+    }
+}

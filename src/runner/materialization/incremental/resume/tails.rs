@@ -102,7 +102,7 @@ pub(super) async fn of_keys(
     held: &Held,
 ) -> Result<Option<Tails>> {
     let key: Vec<Expr> = shape.key.iter().map(|name| ident(name.clone())).collect();
-    let tails = tails.filter(set.predicate(&key))?;
+    let tails = tails.filter(set.filled_predicate(&key))?;
     let Some(batches) = held.all(tails).await? else {
         return Ok(None);
     };

@@ -71,7 +71,7 @@ impl InputReader<'_> {
         let types = key.iter().map(|e| e.get_type(schema));
         let types = types.collect::<Result<Vec<_>>>()?;
         let is_indexed = match types.as_slice() {
-            [only] => is_indexed(only),
+            [only] => is_indexed(only) && leaf.table.has_positions(),
             _ => false,
         };
         let pool = &self.state.runtime_env().memory_pool;
@@ -147,7 +147,7 @@ impl Keyed<'_> {
         let (stayed, index) = self.stayed(changed, index, &keys, new.zones).await?;
         let held = self.reader.held;
         let stayed = self.reader.scan(self.leaf, Arc::new(stayed))?;
-        let stayed = stayed.filter(self.set.predicate(&self.key))?;
+        let stayed = stayed.filter(self.set.filled_predicate(&self.key))?;
         let Some(stayed) = held.all(stayed).await? else {
             return Ok(None);
         };
@@ -209,8 +209,11 @@ impl Keyed<'_> {
             zones: Zones::of_files(files),
             ..Part::default()
         };
-        let positions = Arc::new(table.with_positions());
-        let rows = self.reader.scan(self.leaf, positions)?;
+        let table = match self.is_indexed {
+            true => table.with_positions(),
+            false => table.clone(),
+        };
+        let rows = self.reader.scan(self.leaf, Arc::new(table))?;
         let Some(rows) = self.reader.held.all(rows).await? else {
             return Ok(None);
         };
@@ -219,7 +222,11 @@ impl Keyed<'_> {
         };
         let held = MemTable::try_new(first.schema(), vec![rows.clone()])?;
         let held = self.reader.scan(self.leaf, Arc::new(held))?;
-        let mut keys = named(held, &self.columns())?.execute_stream().await?;
+        let columns = match self.is_indexed {
+            true => self.columns(),
+            false => self.key.clone(),
+        };
+        let mut keys = named(held, &columns)?.execute_stream().await?;
         let at = self.index_store()?;
         while let Some(batch) = keys.next().await {
             let batch = batch?;
