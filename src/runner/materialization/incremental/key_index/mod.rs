@@ -288,7 +288,10 @@ mod tests {
         assert_eq!(find(&[None]).await, [zone("a", 0, 8_191)]);
         assert_eq!(find(&[Some("z")]).await, [zone("c", 16_384, 20_000)]);
         assert_eq!(find(&[Some("nobody")]).await, []);
-        assert_eq!(index.covered(&at).await.unwrap(), Some(files(&["a", "b", "c"])));
+        assert_eq!(
+            index.covered(&at).await.unwrap(),
+            Some(files(&["a", "b", "c"]))
+        );
     }
 
     #[tokio::test]
@@ -301,7 +304,13 @@ mod tests {
         };
         let index = of_two_days(&at).await;
         at.store = Arc::new(InMemory::new());
-        assert!(index.find(&asked(&[Some("x")]), &at).await.unwrap().is_none());
+        assert!(
+            index
+                .find(&asked(&[Some("x")]), &at)
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert!(index.covered(&at).await.unwrap().is_none());
     }
 
