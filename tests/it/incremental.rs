@@ -97,3 +97,52 @@ async fn a_new_variable_rebuilds_and_says_so() {
     );
     assert!(of("user_stitching").contains("NO-OP"));
 }
+
+/// Copies some days of the sample.
+fn add_days(days: std::ops::Range<usize>, lake: &Path) {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment");
+    let folders = std::fs::read_dir(sample).unwrap().map(|e| e.unwrap().path());
+    let mut folders: Vec<_> = folders.filter(|p| p.is_dir()).collect();
+    folders.sort();
+    for folder in &folders[days] {
+        let to = lake.join(folder.file_name().unwrap());
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_beside_tables_only_saves_reading() {
+    let (project, lake) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let build = || Build::new(lake.path().to_owned());
+    let table = project.path().join("target/tables/page_views__sessionized");
+    add_days(0..3, lake.path());
+    build().within(project.path()).run().await;
+    for day in 3..6 {
+        let beside = ["_tails", "_keys"].map(|folder| table.join(folder));
+        assert!(beside.iter().all(|folder| folder.exists()), "day {day}");
+        if day == 4 {
+            for folder in &beside {
+                std::fs::remove_dir_all(folder).unwrap();
+            }
+        }
+        add_days(day..day + 1, lake.path());
+        let built = build().within(project.path()).run().await;
+        for (model, said) in built.messages() {
+            assert!(!said.contains("rebuilt in full"), "{model}: {said}");
+        }
+        let whole = build().run().await;
+        for model in MODELS {
+            let whole = whole.read(model).await;
+            let what = format!("`{model}` of day {day}");
+            built.read(model).await.assert_same(&whole, &what);
+        }
+    }
+    // rows that went are marked, and no file of the first days was copied
+    let log = std::fs::read_to_string(table.join("_delta_log/00000000000000000003.json"));
+    let log = log.unwrap();
+    assert!(log.contains("\"deletionVector\":{"), "{log}");
+    assert_eq!(log.matches("{\"add\"").count() - log.matches("{\"remove\"").count(), 1);
+}

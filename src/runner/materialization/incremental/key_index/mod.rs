@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(find(&[Some("nobody")]).await, []);
         assert_eq!(
             index.covered(&at).await.unwrap(),
-            Some(files(&["a", "b", "c"]))
+            Some(files(&["c", "a", "b"]))
         );
     }
 
