@@ -101,13 +101,18 @@ async fn a_new_variable_rebuilds_and_says_so() {
 /// Copies some days of the sample.
 fn add_days(days: std::ops::Range<usize>, lake: &Path) {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment");
-    let folders = std::fs::read_dir(sample).unwrap().map(|e| e.unwrap().path());
+    let folders = std::fs::read_dir(sample)
+        .unwrap()
+        .map(|e| e.unwrap().path());
     let mut folders: Vec<_> = folders.filter(|p| p.is_dir()).collect();
     folders.sort();
     for folder in &folders[days] {
         let to = lake.join(folder.file_name().unwrap());
         std::fs::create_dir_all(&to).unwrap();
-        for file in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+        for file in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+        {
             std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
         }
     }
@@ -144,5 +149,8 @@ async fn what_is_kept_beside_tables_only_saves_reading() {
     let log = std::fs::read_to_string(table.join("_delta_log/00000000000000000003.json"));
     let log = log.unwrap();
     assert!(log.contains("\"deletionVector\":{"), "{log}");
-    assert_eq!(log.matches("{\"add\"").count() - log.matches("{\"remove\"").count(), 1);
+    assert_eq!(
+        log.matches("{\"add\"").count() - log.matches("{\"remove\"").count(),
+        1
+    );
 }

@@ -11,14 +11,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::catalog::Session;
 use datafusion::common::ScalarValue;
 use datafusion::common::extensions::Extensions;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetFileReaderFactory, ParquetRowSelection,
+};
 use datafusion::parquet::arrow::RowNumber;
-use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-use object_store::ObjectMeta;
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, RowSelection, RowSelector,
+};
+use datafusion::parquet::file::metadata::PageIndexPolicy;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 
 use super::files::Format;
 use super::table::FileTable;
@@ -88,6 +95,28 @@ pub(super) fn read<'a>(
     files.try_fold(0, |rows, file| {
         Some(rows + file.extensions.get::<FileRows>()?.read())
     })
+}
+
+/// Reads where the pages of files lie of which few rows are read, so that a scan reads no others:
+/// it asks for them only if a filter can leave out pages. What cannot be read, the scan will say.
+pub(super) async fn find_pages(
+    state: &dyn Session,
+    store: &Arc<dyn ObjectStore>,
+    files: &[PartitionedFile],
+) {
+    let known = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let readers = CachedParquetFileReaderFactory::new(Arc::clone(store), known);
+    let metrics = ExecutionPlanMetricsSet::new();
+    let options =
+        ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    for file in files {
+        let rows = file.extensions.get::<FileRows>();
+        if rows.is_some_and(|rows| rows.only.is_some())
+            && let Ok(mut reader) = readers.create_reader(0, file.clone(), None, &metrics)
+        {
+            drop(reader.get_metadata(Some(&options)).await);
+        }
+    }
 }
 
 /// The file as a scan is to read it.

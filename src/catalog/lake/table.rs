@@ -30,7 +30,7 @@ use super::convert::{LakeAdapterFactory, read_column};
 use super::files::Format;
 use super::groups::{Group, as_text, grouped};
 #[cfg(feature = "runner")]
-use super::rows::{read, selected};
+use super::rows::{find_pages, read, selected};
 use super::schema::LakeSchema;
 use crate::store::Stores;
 
@@ -250,6 +250,8 @@ impl FileTable {
             .with_virtual_columns(self.virtual_columns.clone())
             .build();
         let statistics = statistics(schema.table_schema(), files.iter());
+        #[cfg(feature = "runner")]
+        find_pages(state, &self.store, &files).await;
         let files = files.into_iter().map(selected).collect();
         let partitions = state.config().target_partitions();
         let source = format.file_source(schema);
