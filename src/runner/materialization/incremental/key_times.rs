@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility, lit,
@@ -24,13 +24,18 @@ use super::key_set::KeySet;
 pub(super) struct KeyTimes {
     set: Arc<KeySet>,
     times: HashMap<u64, i64>,
+    reservation: MemoryReservation,
 }
+
+/// Bytes a time takes in a hash table at its emptiest.
+const BYTES_A_TIME: usize = 40;
 
 impl KeyTimes {
     pub(super) fn new(types: Vec<DataType>, pool: &Arc<dyn MemoryPool>) -> Self {
         Self {
             set: Arc::new(KeySet::new(types, pool)),
             times: HashMap::new(),
+            reservation: MemoryConsumer::new("times of keys").register(pool),
         }
     }
 
@@ -51,6 +56,8 @@ impl KeyTimes {
             let known = self.times.entry(hash).or_insert(from);
             *known = from.min(*known);
         }
+        let size = self.times.capacity() * BYTES_A_TIME;
+        self.reservation.try_resize(size)?;
         Ok(ticks.null_count() == 0)
     }
 

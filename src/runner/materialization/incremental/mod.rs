@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The unit of recomputation is a key: `recompute_by` (default: `unique_key`) names columns
-//! of the model by which it can be taken apart (see `lineage`).
+//! of the model by which it can be taken apart (see `lineage`). Most models need less, and the
+//! first of these ways that fits is taken: `append`, `resume`, `fold`, `bounded`, `fine`.
 //!
 //! So it is by the strategy `keys`, the default. dbt's strategies are in `increment`.
 
