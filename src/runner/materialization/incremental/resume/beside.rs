@@ -115,14 +115,12 @@ impl TailsFile {
     }
 
     /// The file, if it is still there.
-    pub(super) async fn there(
-        &self,
-        table: &Table,
-    ) -> DataFusionResult<Option<DataFile>> {
+    pub(super) async fn there(&self, job: &Job) -> DataFusionResult<Option<DataFile>> {
         let failed = |e| DataFusionError::External(Box::new(e));
-        let (_, folder) = table.folder("").map_err(failed)?;
+        let (_, folder) = job.table.folder("_tails").map_err(failed)?;
         let path = folder.join(self.name.as_str());
-        if !table
+        if !job
+            .table
             .holds(std::slice::from_ref(&path))
             .await
             .map_err(failed)?

@@ -240,7 +240,7 @@ impl<'a> Resumption<'a> {
         let kept = kept.and_then(|text| serde_json::from_str::<TailsFile>(text).ok());
         let table = tails_table(self.job);
         let file = match kept {
-            Some(kept) => kept.there(&table).await?,
+            Some(kept) => kept.there(self.job).await?,
             None => None,
         };
         let Some(file) = file else {
