@@ -285,6 +285,18 @@ fn lake_difference(before: LakeState<'_>, now: LakeState<'_>) -> Difference {
     Difference::NewFiles(new)
 }
 
+/// Whether `plan` reads that location in one place alone, subqueries among them.
+pub(super) fn is_read_once(plan: &LogicalPlan, location: &str) -> Result<bool> {
+    let mut reads = 0;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            reads += usize::from(Leaf::of(scan).is_some_and(|l| l.location == location));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(reads == 1)
+}
+
 /// `scan` reading `table` instead.
 pub(super) fn rescan(
     scan: &TableScan,

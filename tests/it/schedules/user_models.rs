@@ -116,6 +116,110 @@ const MODELS: &[(&str, &str)] = &[
          full join {{ source('raw', 'people') }} p on p.k = e.k",
     ),
     (
+        "sessions_of_events",
+        "{{ config(unique_key='id') }}
+         with timed as (
+             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+             from {{ source('raw', 'events') }} where t is not null
+         )
+         select *, row_number() over (partition by k order by at, id, v, tag) as place,
+             session_number(at, gap => interval '15 minutes')
+                 over (partition by k order by at, id, v, tag) as session,
+             session_id(k, at, gap => interval '15 minutes')
+                 over (partition by k order by at, id, v, tag) as session_id
+         from timed",
+    ),
+    (
+        "sessions_of_first",
+        "{{ config(unique_key='id') }}
+         with timed as (
+             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+             from {{ source('raw', 'events') }} where t is not null
+         ),
+         one as (
+             select * from timed
+             qualify row_number() over (partition by id order by v, at, k, tag) = 1
+         )
+         select id, tag, k, at as happened_at,
+             session_id(k, at, gap => '10 minutes', boundary => 'more_than')
+                 over (partition by k order by at, id) as session_id
+         from one",
+    ),
+    (
+        "renumbered",
+        "{{ config(unique_key='id') }}
+         select id, k, happened_at, session_id,
+             row_number() over (partition by k order by happened_at, id, session_id) as place
+         from {{ ref('sessions_of_first') }}",
+    ),
+    (
+        "latest",
+        "select k, max(t) as last, min(v) as least,
+             last_value(tag order by t, id, v, tag) filter (where tag is not null) as tag
+         from {{ source('raw', 'events') }} group by k",
+    ),
+    (
+        "latest_of_windowed",
+        "select k, min(n) as fewest, max(n) as most,
+             last_value(v order by t, id, v, tag) as v
+         from (
+             select *, count(*) over (partition by k) as n
+             from {{ source('raw', 'events') }}
+         ) as counted
+         group by k",
+    ),
+    (
+        "latest_of_counted",
+        "select k, min(n) as fewest, last_value(n order by t) as n
+         from (
+             select k, t, count(*) as n from {{ source('raw', 'events') }} group by k, t
+         ) as counted
+         group by k",
+    ),
+    (
+        "latest_by_code",
+        "select k, last_value(v order by code, id, t, v) as v, min(code) as code
+         from (
+             select *, cast(v * 7 as varchar) as code from {{ source('raw', 'events') }}
+         ) as coded
+         group by k",
+    ),
+    (
+        "after_the_first",
+        "select k, min(t) as first, sum(place) as places
+         from (
+             select k, t, row_number() over (partition by k order by t, id, v, tag) as place
+             from {{ source('raw', 'events') }}
+         ) as placed
+         where place > 1
+         group by k",
+    ),
+    (
+        "first_code",
+        "select k, min(code) as first, count(*) as n
+         from (
+             select k, cast(v * 7 as varchar) as code from {{ source('raw', 'events') }}
+         ) as coded
+         group by k",
+    ),
+    (
+        "some_of_all",
+        "select late.k, late.first, every.n
+         from (
+             select k, min(t) as first from {{ source('raw', 'events') }}
+             where v > 4 group by k
+         ) as late
+         left join (
+             select k, count(*) as n from {{ source('raw', 'events') }} group by k
+         ) as every on every.k = late.k",
+    ),
+    (
+        "fanned_out",
+        "{{ config(unique_key='id') }}
+         select e.k, e.id, e.v, p.name, p.rank from {{ source('raw', 'events') }} e
+         left join {{ source('raw', 'people') }} p on e.k = p.k",
+    ),
+    (
         "as_table",
         "{{ config(materialized='table') }}
          select k, count(*) as n, max(so_far) as most from {{ ref('deduplicated') }} group by k",

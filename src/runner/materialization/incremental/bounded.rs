@@ -7,18 +7,16 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::Array;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, JoinType, Result};
-use datafusion::logical_expr::{
-    Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ident,
-};
+use datafusion::common::{Column, Result};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, ident};
 use futures::StreamExt;
 
-use super::changes::{Changed, Search};
+use super::changes::Search;
 use super::key_set::KeySet;
 use super::key_times::KeyTimes;
-use super::lineage::{Rule, separate};
 use super::row_index::RowIndex;
 use super::rows::positioned_rows_of;
+use super::timed::{TimedLeaf, grouped, made_of};
 use crate::runner::materialization::Job;
 use crate::runner::materialization::reading::Leaf;
 use crate::table::TableVersion;
@@ -30,11 +28,7 @@ pub(super) struct Bounded<'a> {
     /// The key and the smallest time, in the table.
     key: Vec<Column>,
     smallest: String,
-    leaf: Leaf,
-    changed: Changed,
-    /// The key and the time, over the leaf.
-    key_of_leaf: Vec<Expr>,
-    time_of_leaf: Expr,
+    timed: TimedLeaf,
 }
 
 impl<'a> Bounded<'a> {
@@ -59,36 +53,15 @@ impl<'a> Bounded<'a> {
         let Some((field, time)) = smallest.next() else {
             return Ok(None);
         };
-        let followed: Vec<Column> = group.into_iter().chain([time]).collect();
-        let none = Arc::new(KeySet::new(Vec::new(), search.pool));
-        let Ok(separated) = separate(&aggregate.input, &followed, &none, search.pool)
-        else {
-            return Ok(None);
-        };
-        let [only] = separated.restricted.as_slice() else {
-            return Ok(None);
-        };
-        let Rule::Direct { key: of_leaf } = &only.rule else {
-            return Ok(None);
-        };
-        let Some((time, of_key)) = of_leaf.split_last() else {
-            return Ok(None);
-        };
-        let schema = only.leaf.scan.projected_schema.as_ref();
-        let alike = time.get_type(schema)? == *field.data_type();
-        let changed = search.changed.get(&only.leaf.location);
-        let Some(changed) = changed.filter(|_| alike && search.changed.len() == 1) else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
+        let timed = TimedLeaf::of(plan, aggregate, &group, time, search)?;
+        // a smallest time that is rounded would leave rows out
+        let timed = timed.filter(|timed| timed.time_type == *field.data_type());
+        Ok(timed.map(|timed| Self {
             job,
             base,
             key: key.to_vec(),
             smallest: field.name().clone(),
-            leaf: only.leaf.clone(),
-            changed: changed.clone(),
-            key_of_leaf: of_key.to_vec(),
-            time_of_leaf: time.clone(),
+            timed,
         }))
     }
 
@@ -100,12 +73,9 @@ impl<'a> Bounded<'a> {
         search: &Search<'_>,
         keys: &Arc<KeySet>,
     ) -> Result<LogicalPlan> {
-        let schema = self.leaf.scan.projected_schema.as_ref();
-        let types = self.key_of_leaf.iter().map(|e| e.get_type(schema));
-        let mut times = KeyTimes::new(types.collect::<Result<_>>()?, search.pool);
-        let mut wanted = self.key_of_leaf.clone();
-        wanted.push(self.time_of_leaf.clone());
-        let rows = search.rows_of(&self.leaf, &self.changed, &wanted)?;
+        let timed = &self.timed;
+        let mut times = timed.times(search)?;
+        let rows = search.rows_of(&timed.leaf, &timed.changed, &timed.columns())?;
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -115,11 +85,8 @@ impl<'a> Bounded<'a> {
             }
         }
         self.add_committed(search, keys, &mut times).await?;
-        let time_type = self.time_of_leaf.get_type(schema)?;
-        let times = Arc::new(times);
-        let recent =
-            times.predicate(&self.key_of_leaf, &self.time_of_leaf, &time_type)?;
-        let location = &self.leaf.location;
+        let recent = timed.is_read(&Arc::new(times))?;
+        let location = &timed.leaf.location;
         let bounded = plan.clone().transform_up(|node| match &node {
             LogicalPlan::TableScan(scan)
                 if Leaf::of(scan).is_some_and(|leaf| &leaf.location == location) =>
@@ -164,51 +131,6 @@ impl<'a> Bounded<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// The aggregation by `key` that gives the rows of `plan`, and the columns it groups by, in the
-/// key's order.
-fn grouped<'a>(
-    plan: &'a LogicalPlan,
-    key: &[Column],
-) -> Option<(&'a Aggregate, Vec<Column>)> {
-    let mut found: Option<&Aggregate> = None;
-    let mut group = Vec::new();
-    for column in key {
-        let place = plan.schema().index_of_column(column).ok()?;
-        let (aggregate, place) = made_of(plan, place)?;
-        if found.is_some_and(|found| !std::ptr::eq(found, aggregate)) {
-            return None;
-        }
-        found = Some(aggregate);
-        let Expr::Column(column) = aggregate.group_expr.get(place)? else {
-            return None;
-        };
-        group.push(column.clone());
-    }
-    let aggregate = found?;
-    (aggregate.group_expr.len() == key.len()).then_some((aggregate, group))
-}
-
-/// The aggregation that gives a column of `plan` as it is, and the column's place there.
-fn made_of(plan: &LogicalPlan, place: usize) -> Option<(&Aggregate, usize)> {
-    match plan {
-        LogicalPlan::Aggregate(aggregate) => Some((aggregate, place)),
-        LogicalPlan::SubqueryAlias(alias) => made_of(&alias.input, place),
-        LogicalPlan::Projection(projection) => {
-            let expr = projection.expr.get(place)?.clone().unalias_nested().data;
-            let Expr::Column(column) = expr else {
-                return None;
-            };
-            let place = projection.input.schema().index_of_column(&column).ok()?;
-            made_of(&projection.input, place)
-        }
-        LogicalPlan::Join(join) if join.join_type == JoinType::Left => {
-            let within = join.left.schema().fields().len();
-            (place < within).then(|| made_of(&join.left, place))?
-        }
-        _ => None,
     }
 }
 

@@ -10,13 +10,10 @@
 //! rows of keys that change whole ────┘
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::{
-    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
-};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, not};
 
@@ -24,7 +21,7 @@ use super::changes::{Changed, Search, collect, key_types};
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule, Separated, separate};
 use crate::runner::materialization::Job;
-use crate::runner::materialization::reading::{Leaf, rescan};
+use crate::runner::materialization::reading::{Leaf, is_read_once, rescan};
 
 /// Rows to recompute.
 pub(super) enum Wanted {
@@ -230,17 +227,8 @@ fn made_of_one(plan: &LogicalPlan) -> Result<Option<Leaf>> {
             _ => return Ok(None),
         };
     };
-    let Some(leaf) = leaf else {
-        return Ok(None);
-    };
-    let mut read: BTreeMap<String, usize> = BTreeMap::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && let Some(leaf) = Leaf::of(scan)
-        {
-            *read.entry(leaf.location).or_default() += 1;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok((read.get(&leaf.location) == Some(&1)).then_some(leaf))
+    match leaf {
+        Some(leaf) if is_read_once(plan, &leaf.location)? => Ok(Some(leaf)),
+        _ => Ok(None),
+    }
 }

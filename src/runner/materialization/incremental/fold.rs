@@ -8,28 +8,26 @@
 //! the key's committed row ────────────────────┴─► the smaller, the greater, the later value
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
+use datafusion::arrow::datatypes::{Field, Int64Type};
 use datafusion::common::{Column, JoinType, NullEquality, Result};
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
-    Aggregate, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    ident, lit, when,
+    Aggregate, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ident, lit, when,
 };
 use futures::StreamExt;
 
-use super::changes::{Changed, Search};
+use super::changes::Search;
 use super::key_set::KeySet;
 use super::key_times::KeyTimes;
-use super::lineage::{Rule, separate};
+use super::resume::is_row_by_row;
 use super::rows::{as_committed, rows_of};
+use super::timed::{TimedLeaf, grouped, made_of};
 use crate::runner::materialization::Job;
-use crate::runner::materialization::reading::Leaf;
 use crate::table::TableVersion;
 
 /// The sides of the join.
@@ -58,79 +56,42 @@ pub(super) struct Folded<'a> {
     columns: Vec<(usize, Fold)>,
     /// The time, over the aggregation's input.
     time: Expr,
-    time_type: DataType,
-    leaf: Leaf,
-    /// The key and the time, over the leaf.
-    key_of_leaf: Vec<Expr>,
-    time_of_leaf: Expr,
+    timed: TimedLeaf,
 }
 
 impl<'a> Folded<'a> {
-    /// `None` if the model is not of that kind.
+    /// `None` if the model is not of that kind, or if more than one input of it has changed.
     pub(super) fn of(
         job: &'a Job,
         base: &'a TableVersion,
-        state: &SessionState,
         key: &[Column],
-        changed: &BTreeMap<String, Changed>,
+        search: &Search<'_>,
     ) -> Result<Option<Self>> {
         let plan = job.rows.logical_plan();
-        let Some((aggregate, columns)) = aggregated(plan, key) else {
+        let Some((aggregate, group)) = grouped(plan, key) else {
             return Ok(None);
         };
-        let folds = columns.iter().map(|place| fold(aggregate, *place));
-        let Some(folds) = folds.collect::<Option<Vec<_>>>() else {
+        let Some(columns) = folds(plan, aggregate) else {
             return Ok(None);
         };
         let times = aggregate.aggr_expr.iter().filter_map(order_of);
         let mut times: Vec<_> = times.collect();
         times.dedup();
-        let [time] = times.as_slice() else {
+        let [Expr::Column(time)] = times.as_slice() else {
             return Ok(None);
         };
-        let input = aggregate.input.schema();
-        let time_type = time.get_type(input)?;
-        let Expr::Column(time_column) = time else {
-            return Ok(None);
-        };
-        // the time and the key are followed to the leaf side by side
-        let group = &aggregate.group_expr;
-        let pool = &state.runtime_env().memory_pool;
-        let none = Arc::new(KeySet::new(Vec::new(), pool));
-        let mut followed = Vec::new();
-        for expr in group {
-            let Expr::Column(column) = expr else {
-                return Ok(None);
-            };
-            followed.push(column.clone());
-        }
-        followed.push(time_column.clone());
-        let Ok(separated) = separate(&aggregate.input, &followed, &none, pool) else {
-            return Ok(None);
-        };
-        let [only] = separated.restricted.as_slice() else {
-            return Ok(None);
-        };
-        let Rule::Direct { key: of_leaf } = &only.rule else {
-            return Ok(None);
-        };
-        if !changed.contains_key(&only.leaf.location) || changed.len() > 1 {
+        // else a row that comes may change what others give
+        if !is_row_by_row(&aggregate.input)? {
             return Ok(None);
         }
-        let (time_of_leaf, key_of_leaf) = match of_leaf.split_last() {
-            Some((time, key)) => (time.clone(), key.to_vec()),
-            None => return Ok(None),
-        };
-        Ok(Some(Self {
+        let timed = TimedLeaf::of(plan, aggregate, &group, time.clone(), search)?;
+        Ok(timed.map(|timed| Self {
             job,
             base,
             aggregate,
-            columns: columns.into_iter().zip(folds).collect(),
-            time: time.clone(),
-            time_type,
-            leaf: only.leaf.clone(),
-            key_of_leaf,
-            time_of_leaf,
+            columns,
+            time: Expr::Column(time.clone()),
+            timed,
         }))
     }
 
@@ -141,18 +102,10 @@ impl<'a> Folded<'a> {
         search: &Search<'_>,
         keys: &Arc<KeySet>,
     ) -> Result<Option<LogicalPlan>> {
-        let mut wanted = self.key_of_leaf.clone();
-        wanted.push(self.time_of_leaf.clone());
-        let Some(changed) = search.changed.get(&self.leaf.location) else {
-            return Ok(None);
-        };
-        let rows = search.signed_rows_of(&self.leaf, changed, &wanted)?;
-        let types = self.key_of_leaf.iter();
-        let schema = self.leaf.scan.projected_schema.as_ref();
-        let types = types
-            .map(|e| e.get_type(schema))
-            .collect::<Result<Vec<_>>>()?;
-        let mut times = KeyTimes::new(types, search.pool);
+        let timed = &self.timed;
+        let columns = timed.columns();
+        let rows = search.signed_rows_of(&timed.leaf, &timed.changed, &columns)?;
+        let mut times = timed.times(search)?;
         let mut stream = rows.execute_stream().await?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
@@ -227,7 +180,7 @@ impl<'a> Folded<'a> {
     fn since(&self, times: &Arc<KeyTimes>) -> Result<LogicalPlan> {
         let aggregate = self.aggregate;
         let group = &aggregate.group_expr;
-        let predicate = times.predicate(group, &self.time, &self.time_type)?;
+        let predicate = times.predicate(group, &self.time, &self.timed.time_type)?;
         let mut values = aggregate.aggr_expr.clone();
         let fields = self.base.schema.fields();
         let mut counted = Vec::new();
@@ -268,42 +221,23 @@ fn rows_counted(of: &Expr) -> Result<Expr> {
     }
 }
 
-/// The aggregation of a plan that does nothing but aggregate by `key`, and the place in its
-/// output of each column.
-fn aggregated<'a>(
-    plan: &'a LogicalPlan,
-    key: &[Column],
-) -> Option<(&'a Aggregate, Vec<usize>)> {
-    let fields = plan.schema().fields().len();
-    let mut places: Vec<usize> = (0..fields).collect();
+/// What each column of a plan that does nothing but aggregate is: a place in the aggregation's
+/// output, and its fold.
+fn folds(plan: &LogicalPlan, aggregate: &Aggregate) -> Option<Vec<(usize, Fold)>> {
     let mut node = plan;
-    let aggregate = loop {
+    while !matches!(node, LogicalPlan::Aggregate(_)) {
         node = match node {
-            LogicalPlan::Aggregate(aggregate) => break aggregate,
-            LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-            LogicalPlan::Projection(projection) => {
-                let schema = projection.input.schema();
-                for place in &mut places {
-                    let expr = projection.expr[*place].clone().unalias_nested().data;
-                    let Expr::Column(column) = expr else {
-                        return None;
-                    };
-                    *place = schema.index_of_column(&column).ok()?;
-                }
-                projection.input.as_ref()
-            }
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
             _ => return None,
         };
-    };
-    let groups = aggregate.group_expr.len();
-    let of_key = key.iter().map(|column| {
-        let place = plan.schema().index_of_column(column).ok()?;
-        (places[place] < groups).then_some(places[place])
+    }
+    let places = (0..plan.schema().fields().len()).map(|place| made_of(plan, place));
+    let folds = places.map(|made| {
+        let (_, place) = made?;
+        Some((place, fold(aggregate, place)?))
     });
-    let mut of_key = of_key.collect::<Option<Vec<_>>>()?;
-    of_key.sort_unstable();
-    let all: Vec<usize> = (0..groups).collect();
-    (of_key == all).then_some((aggregate, places))
+    folds.collect()
 }
 
 /// What becomes of the column at `place` of the aggregation's output.

@@ -34,6 +34,7 @@ mod rewrite;
 mod row_index;
 mod rows;
 mod since;
+mod timed;
 mod went;
 
 use std::collections::BTreeMap;
@@ -267,7 +268,7 @@ impl ByKey {
             key: self.key.clone(),
             keys: Arc::clone(&self.keys),
         };
-        let folded = Folded::of(job, base, &self.state, &self.key, &self.changed);
+        let folded = Folded::of(job, base, &self.key, search);
         if let Some(folded) = folded.map_err(execution_error)?
             && let Some(plan) = folded
                 .plan(search, &self.keys)

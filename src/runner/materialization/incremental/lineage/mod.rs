@@ -95,6 +95,24 @@ pub(super) fn separate(
     })
 }
 
+/// The only leaf that `columns` of `plan` come from without a stage between, and what they are
+/// there; `None` if there are several or none.
+pub(super) fn followed(
+    plan: &LogicalPlan,
+    columns: &[Column],
+    pool: &Arc<dyn MemoryPool>,
+) -> Option<(Leaf, Vec<Expr>)> {
+    let none = Arc::new(KeySet::new(Vec::new(), pool));
+    let mut restricted = separate(plan, columns, &none, pool).ok()?.restricted;
+    match (restricted.pop(), restricted.pop()) {
+        (Some(Restricted { leaf, rule }), None) => match rule {
+            Rule::Direct { key } => Some((leaf, key)),
+            Rule::Staged { .. } => None,
+        },
+        _ => None,
+    }
+}
+
 /// What is followed downward, in terms of the output of the node at hand.
 #[derive(Debug, Clone)]
 struct Way {

@@ -23,7 +23,7 @@ use crate::runner::materialization::incremental::key_index::{
     Hashes, IndexStore, KeyIndex, Zones, is_indexed,
 };
 use crate::runner::materialization::incremental::key_set::KeySet;
-use crate::runner::materialization::incremental::lineage::{Rule, separate};
+use crate::runner::materialization::incremental::lineage::followed;
 use crate::runner::materialization::reading::Leaf;
 
 /// A leaf and the unique key in its terms.
@@ -106,15 +106,8 @@ impl InputReader<'_> {
             return None;
         }
         let pool = &self.state.runtime_env().memory_pool;
-        let none = Arc::new(KeySet::new(Vec::new(), pool));
-        let separated = separate(&self.shape.input, &key, &none, pool).ok()?;
-        match separated.restricted.as_slice() {
-            [only] if only.leaf.location == leaf.location => match &only.rule {
-                Rule::Direct { key } => Some(key.clone()),
-                Rule::Staged { .. } => None,
-            },
-            _ => None,
-        }
+        let (found, key) = followed(&self.shape.input, &key, pool)?;
+        (found.location == leaf.location).then_some(key)
     }
 }
 
