@@ -161,7 +161,10 @@ impl View {
                             .context(format!("cannot read `{}.{}`", name.1, name.2))
                     })?;
                     match version {
-                        Some(version) => super::committed(table.stores(), &version),
+                        Some(version) => {
+                            let table = super::committed(table.stores(), &version)?;
+                            Ok(Arc::new(table) as Arc<dyn TableProvider>)
+                        }
                         None => plan_err!(
                             "`{}.{}` has not been built yet: there is no table at `{}`",
                             name.1,

@@ -73,12 +73,9 @@ impl From<RoaringTreemap> for DeletionVector {
     }
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "incremental runs are to count with them")
-)]
 impl DeletionVector {
     /// Whether the row at this place is deleted.
+    #[cfg(test)]
     pub(crate) fn contains(&self, row: u64) -> bool {
         self.rows.contains(row)
     }

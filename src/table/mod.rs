@@ -88,6 +88,26 @@ pub struct Table {
     version: Option<u64>,
 }
 
+/// A folder beside a table's log. The commit that needs a file of it names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Indexes of keys.
+    Keys,
+    /// The last numbers of each key.
+    Tails,
+}
+
+impl Beside {
+    pub(crate) const ALL: [Self; 2] = [Self::Keys, Self::Tails];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "_keys",
+            Self::Tails => "_tails",
+        }
+    }
+}
+
 /// A data file of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
@@ -128,6 +148,20 @@ pub struct TableVersion {
     pub files: Arc<[DataFile]>,
     /// Our own metadata of the commit (run id, model fingerprint, …).
     pub metadata: BTreeMap<String, String>,
+}
+
+impl TableVersion {
+    /// Files with these columns as a version that no log knows.
+    pub(crate) fn of_files(url: &Url, schema: &SchemaRef, files: &[DataFile]) -> Self {
+        Self {
+            url: url.clone(),
+            version: 0,
+            changed_at: 0,
+            schema: Arc::clone(schema),
+            files: files.into(),
+            metadata: BTreeMap::new(),
+        }
+    }
 }
 
 /// What a commit changes. Files are those of the version that it is based on.
@@ -181,13 +215,20 @@ impl Table {
         &self.stores
     }
 
-    /// Its store, and the folder of that name in it: what belongs to a table beside its log.
+    /// What lies in a folder of the table beside its log, which hides it from other writers'
+    /// upkeep; as a table without a log.
+    pub(crate) fn beside(&self, folder: Beside) -> Self {
+        let mut url = self.url.clone();
+        let path = format!("{}/{}/", url.path().trim_end_matches('/'), folder.name());
+        url.set_path(&path);
+        Self::new(url, self.stores.clone())
+    }
+
+    /// Its store, and its folder there.
     pub(crate) fn folder(
         &self,
-        name: &str,
     ) -> Result<(Arc<dyn object_store::ObjectStore>, Path), TableError> {
-        let (store, folder) = place(self)?;
-        Ok((store, folder.join(name)))
+        place(self)
     }
 
     /// Whether anything has been committed.

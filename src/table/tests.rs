@@ -168,7 +168,7 @@ async fn sum(table: &Table) -> i64 {
     let version = table.open().await.unwrap().unwrap();
     let context = SessionContext::new();
     let provider = committed(table.stores(), &version).unwrap();
-    context.register_table("t", provider).unwrap();
+    context.register_table("t", Arc::new(provider)).unwrap();
     let rows = context
         .sql("select sum(n) from t where n > 0")
         .await

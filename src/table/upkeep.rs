@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::deletion_vector::{is_vector_file, relative_path};
 use super::log::{actions, commit_info, log_store};
-use super::{Table, TableError, TableVersion, place};
+use super::{Beside, Table, TableError, TableVersion, place};
 
 /// One commit of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,8 +127,9 @@ pub(super) async fn vacuum(
         listed.partition(|f| is_data_file(f) || is_vector_file(f));
     let (store, folder) = place(table)?;
     let before = Utc::now() - retain;
-    for beside in BESIDE {
-        ours.extend(unneeded_beside(&store, &folder, beside, &newest, before).await);
+    for beside in Beside::ALL {
+        let unneeded = unneeded_beside(&store, &folder, beside, &newest, before).await;
+        ours.extend(unneeded.map_err(|e| TableError::caused(url, "cannot vacuum", e))?);
     }
     let mut vacuumed = there(&store, &folder, ours).await;
     vacuumed.others = there(&store, &folder, others).await.files;
@@ -141,30 +142,27 @@ pub(super) async fn vacuum(
     Ok(vacuumed)
 }
 
-/// Folders of what belongs to a table beside its log: the commit that needs a file names it.
-const BESIDE: [&str; 2] = ["_keys", "_tails"];
-
 /// The files of such a folder that are older than `before` and that `newest` does not name.
 async fn unneeded_beside(
     store: &Arc<dyn ObjectStore>,
     folder: &Path,
-    beside: &str,
+    beside: Beside,
     newest: &TableVersion,
     before: DateTime<Utc>,
-) -> Vec<String> {
-    let prefix = folder.clone().join(beside);
+) -> object_store::Result<Vec<String>> {
+    let prefix = folder.clone().join(beside.name());
     let mut files = store.list(Some(&prefix));
     let mut unneeded = Vec::new();
-    while let Some(Ok(file)) = files.next().await {
+    while let Some(file) = files.try_next().await? {
         let Some(name) = file.location.filename() else {
             continue;
         };
         let is_named = newest.metadata.values().any(|said| said.contains(name));
         if !is_named && file.last_modified < before {
-            unneeded.push(format!("{beside}/{name}"));
+            unneeded.push(format!("{}/{name}", beside.name()));
         }
     }
-    unneeded
+    Ok(unneeded)
 }
 
 /// Whether a table's writer gives its files such names: they lie beside the log and begin

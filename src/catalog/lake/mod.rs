@@ -191,8 +191,8 @@ async fn delta(_: &Stores, location: &Url, _: &[Declared]) -> Result<FileTable> 
 pub(crate) fn committed(
     stores: &Stores,
     version: &crate::table::TableVersion,
-) -> Result<Arc<dyn TableProvider>> {
-    Ok(Arc::new(committed_files(stores, version, &[])?))
+) -> Result<FileTable> {
+    committed_files(stores, version, &[])
 }
 
 #[cfg(feature = "runner")]

@@ -22,11 +22,14 @@ use datafusion::parquet::arrow::RowNumber;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderOptions, RowSelection, RowSelector,
 };
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::file::metadata::PageIndexPolicy;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
+use super::CONCURRENT;
 use super::files::Format;
 use super::table::FileTable;
 use crate::table::{DataFile, DeletionVector};
@@ -109,14 +112,20 @@ pub(super) async fn find_pages(
     let metrics = ExecutionPlanMetricsSet::new();
     let options =
         ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    for file in files {
+    let few = files.iter().filter(|file| {
         let rows = file.extensions.get::<FileRows>();
-        if rows.is_some_and(|rows| rows.only.is_some())
-            && let Ok(mut reader) = readers.create_reader(0, file.clone(), None, &metrics)
-        {
-            drop(reader.get_metadata(Some(&options)).await);
-        }
-    }
+        rows.is_some_and(|rows| rows.only.is_some())
+    });
+    let files = few.filter_map(|file| {
+        let reader = readers.create_reader(0, file.clone(), None, &metrics);
+        reader.ok()
+    });
+    let options = &options;
+    let read = |mut reader: Box<dyn AsyncFileReader + Send>| async move {
+        drop(reader.get_metadata(Some(options)).await);
+    };
+    let files = stream::iter(files.collect::<Vec<_>>());
+    files.for_each_concurrent(CONCURRENT, read).await;
 }
 
 /// The file as a scan is to read it.

@@ -20,7 +20,7 @@ use futures::StreamExt;
 
 use super::Engine;
 use super::upkeep::committed;
-use crate::catalog::{self, FileTable};
+use crate::catalog;
 use crate::runner::compile::Node;
 use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
 use crate::runner::materialization::{execution_error, is_conflict, store_error};
@@ -108,9 +108,6 @@ impl Engine {
         order: Vec<SortExpr>,
     ) -> DataFusionResult<DataFrame> {
         let all = catalog::committed(table.stores(), base)?;
-        let Some(all) = all.downcast_ref::<FileTable>() else {
-            return internal_err!("a committed table is no table of files");
-        };
         let some = all.only(|meta| files.iter().any(|f| f.path == meta.location));
         let rows = self.context.read_table(Arc::new(some))?;
         match order.is_empty() {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{
+    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
+};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, TableScan, Volatility,
@@ -295,6 +297,23 @@ pub(super) fn is_read_once(plan: &LogicalPlan, location: &str) -> Result<bool> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(reads == 1)
+}
+
+/// `plan` with something else where it scans `location`.
+pub(super) fn replace_scans(
+    plan: &LogicalPlan,
+    location: &str,
+    with: impl Fn(&TableScan) -> Result<LogicalPlan>,
+) -> Result<LogicalPlan> {
+    let replaced = plan.clone().transform_up(|node| match &node {
+        LogicalPlan::TableScan(scan)
+            if Leaf::of(scan).is_some_and(|leaf| leaf.location == location) =>
+        {
+            Ok(Transformed::yes(with(scan)?))
+        }
+        _ => Ok(Transformed::no(node)),
+    });
+    replaced.data()
 }
 
 /// `scan` reading `table` instead.

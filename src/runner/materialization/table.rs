@@ -11,6 +11,7 @@ use datafusion::common::DataFusionError;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
@@ -151,11 +152,7 @@ async fn write(
     let mut writers = JoinSet::new();
     for stream in streams {
         let writer = job.table.writer(Arc::clone(schema)).map_err(store_error)?;
-        let sink = Sink {
-            schema: Arc::clone(schema),
-            progress: progress.clone(),
-        };
-        writers.spawn(sink.drain(stream, writer));
+        writers.spawn(drain(stream, writer, Arc::clone(schema), progress.clone()));
     }
     all_files(writers).await
 }
@@ -186,12 +183,6 @@ pub(super) async fn all_ended<T: 'static>(
     Ok(all)
 }
 
-/// Takes the rows of one partition.
-struct Sink {
-    schema: SchemaRef,
-    progress: Written,
-}
-
 /// How many rows are written so far, by all writers of a table.
 #[derive(Clone)]
 pub(super) struct Written {
@@ -213,23 +204,35 @@ impl Written {
     }
 }
 
-impl Sink {
-    async fn drain(
-        self,
-        mut stream: SendableRecordBatchStream,
-        mut writer: TableWriter,
-    ) -> Result<Uncommitted> {
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(execution_error)?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            let batch = cast_batch(&batch, &self.schema).map_err(execution_error)?;
-            writer.write(&batch).await.map_err(store_error)?;
-            self.progress.add(batch.num_rows());
+/// Writes the rows of one stream.
+async fn drain(
+    mut stream: SendableRecordBatchStream,
+    mut writer: TableWriter,
+    schema: SchemaRef,
+    progress: Written,
+) -> Result<Uncommitted> {
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(execution_error)?;
+        if batch.num_rows() == 0 {
+            continue;
         }
-        writer.finish_all().await.map_err(store_error)
+        let batch = cast_batch(&batch, &schema).map_err(execution_error)?;
+        writer.write(&batch).await.map_err(store_error)?;
+        progress.add(batch.num_rows());
     }
+    writer.finish_all().await.map_err(store_error)
+}
+
+/// Writes rows to files of the table of `job` that nobody sees yet.
+pub(super) async fn write_rows(
+    job: &Job,
+    schema: &SchemaRef,
+    rows: DataFrame,
+    progress: &Progress,
+) -> Result<Uncommitted> {
+    let writer = job.table.writer(Arc::clone(schema)).map_err(store_error)?;
+    let stream = rows.execute_stream().await.map_err(execution_error)?;
+    drain(stream, writer, Arc::clone(schema), Written::of(progress)).await
 }
 
 /// `batch` with the types of `schema`; a value that does not fit is an error.

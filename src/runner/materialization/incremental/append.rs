@@ -4,21 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, Result as DataFusionResult};
+use datafusion::common::Result as DataFusionResult;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
-use futures::StreamExt;
 
 use super::changes::Changed;
 use super::places::Positions;
 use super::resume::{is_row_by_row, only_leaf};
-use super::rows::as_committed;
+use super::rows::committed_column;
 use super::went::commit_rows;
 use crate::runner::error::Result;
-use crate::runner::materialization::reading::{Reading, rescan};
-use crate::runner::materialization::{Built, Job, execution_error, store_error, table};
+use crate::runner::materialization::reading::{Reading, replace_scans, rescan};
+use crate::runner::materialization::{Built, Job, execution_error, table};
 use crate::table::TableVersion;
 
 /// Adds the rows of new files; `None` if the model is of another kind, or if rows of what it
@@ -34,17 +31,8 @@ pub(super) async fn append(
     let Some(rows) = rows else {
         return Ok(None);
     };
-    let writer = job.table.writer(Arc::clone(&base.schema));
-    let mut writer = writer.map_err(store_error)?;
-    let mut stream = rows.execute_stream().await.map_err(execution_error)?;
-    let mut came = 0;
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(execution_error)?;
-        writer.write(&batch).await.map_err(store_error)?;
-        came += batch.num_rows() as u64;
-        (job.progress)(came);
-    }
-    let fresh = writer.finish_all().await.map_err(store_error)?;
+    let fresh = table::write_rows(job, &base.schema, rows, &job.progress).await?;
+    let came = fresh.rows();
     let context = SessionContext::new_with_state(state.clone());
     let metadata = table::metadata(job, reading);
     let none = Positions::default();
@@ -64,28 +52,22 @@ fn new_rows(
     changed: &BTreeMap<String, Changed>,
 ) -> DataFusionResult<Option<DataFrame>> {
     let plan = job.rows.logical_plan();
-    let leaf = only_leaf(plan)?;
-    let changed = leaf.and_then(|leaf| changed.get(&leaf.location));
+    let Some(leaf) = only_leaf(plan)? else {
+        return Ok(None);
+    };
+    let changed = changed.get(&leaf.location);
     let Some(changed) = changed.filter(|changed| changed.old.is_empty()) else {
         return Ok(None);
     };
     if !is_row_by_row(plan)? {
         return Ok(None);
     }
-    let of_new = plan.clone().transform_up(|node| match &node {
-        LogicalPlan::TableScan(scan) => {
-            let new = rescan(scan, Arc::new(changed.new.clone()))?;
-            Ok(Transformed::yes(new))
-        }
-        _ => Ok(Transformed::no(node)),
-    });
-    let of_new = of_new.data()?;
+    let of_new = replace_scans(plan, &leaf.location, |scan| {
+        rescan(scan, Arc::new(changed.new.clone()))
+    })?;
     let output = Arc::clone(of_new.schema());
     let fields = base.schema.fields().iter().enumerate();
-    let columns = fields.map(|(place, field)| {
-        let column = Expr::Column(Column::from(output.qualified_field(place)));
-        as_committed(column, field).alias(field.name())
-    });
+    let columns = fields.map(|(place, field)| committed_column(&output, place, field));
     let columns: Vec<_> = columns.collect();
     DataFrame::new(state.clone(), of_new)
         .select(columns)

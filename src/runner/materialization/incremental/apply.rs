@@ -12,21 +12,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::take_record_batch;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
-use datafusion::common::{Column, DataFusionError, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::functions_aggregate::expr_fn::{count, max};
-use datafusion::logical_expr::{Expr, LogicalPlan, ident, lit};
+use datafusion::logical_expr::{LogicalPlan, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 
 use super::changes::{CHANGE, net_with};
-use super::fine::Wanted;
-use super::places::{Gone, Places, Positions, packed};
+use super::fine::{Committed, Wanted};
+use super::places::{Gone, Places, Positions, packed, repeated};
 use super::row_index::RowIndex;
-use super::rows::{as_committed, positioned_rows_of};
+use super::rows::committed_column;
 use super::went::commit_rows;
 use crate::runner::materialization::{Job, execution_error, store_error};
 use crate::table::{TableVersion, TableWriter};
@@ -98,10 +97,8 @@ impl Update<'_> {
         });
         let made = self.plans.iter().map(|(plan, change)| {
             let output = plan.schema();
-            let columns = fields.iter().enumerate().map(|(place, field)| {
-                let column = Expr::Column(Column::from(output.qualified_field(place)));
-                as_committed(column, field).alias(field.name())
-            });
+            let columns = fields.iter().enumerate();
+            let columns = columns.map(|(i, field)| committed_column(output, i, field));
             let none = lit(ScalarValue::Int64(None));
             let further = [lit(*change).alias(CHANGE), none.alias(PLACE)];
             let rows = DataFrame::new(self.context.state(), plan.clone());
@@ -126,21 +123,19 @@ impl Update<'_> {
 
     /// The committed rows that may go, with their places, and how often each counts.
     async fn committed(&self) -> Result<Vec<(DataFrame, i64)>> {
-        let stores = self.job.table.stores();
-        let all = || positioned_rows_of(&self.context.state(), stores, self.base);
+        let (state, stores) = (self.context.state(), self.job.table.stores());
+        let index = self.index.as_ref();
         let mut parts = Vec::new();
         for part in self.wanted.committed() {
-            let found = match (&self.index, &part.keys) {
-                (Some(index), Some((columns, keys))) => {
-                    index.rows_of(self.base, columns, keys).await?
-                }
-                _ => None,
-            };
-            let rows = match found {
-                Some(found) => found,
-                None => all()?,
-            };
-            parts.push((rows.filter(part.filter)?, part.change));
+            let Committed {
+                columns,
+                keys,
+                filter,
+                change,
+            } = part;
+            let rows =
+                RowIndex::rows_of(index, (&state, stores), self.base, &columns, &keys);
+            parts.push((rows.await?.filter(filter)?, change));
         }
         Ok(parts)
     }
@@ -217,11 +212,7 @@ impl Went {
 
     /// Remembers the rows with a negative count. `numbers` are the counts, a place of each row
     /// and how often it was committed.
-    fn take_down(
-        &mut self,
-        rows: &RecordBatch,
-        numbers: &[datafusion::arrow::array::ArrayRef],
-    ) -> Result<()> {
+    fn take_down(&mut self, rows: &RecordBatch, numbers: &[ArrayRef]) -> Result<()> {
         let number = |i: usize| numbers[i].as_primitive::<Int64Type>();
         let (changes, places, committed) = (number(0), number(1), number(2));
         let mut several = Vec::new();
@@ -237,36 +228,5 @@ impl Went {
             }
         }
         self.alike.take_down(rows, &Int64Array::from(several))
-    }
-}
-
-/// Rows with a positive count, as often as it says.
-fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<RecordBatch> {
-    let mut indices = Vec::new();
-    for (row, count) in changes.values().iter().enumerate() {
-        let row =
-            u32::try_from(row).map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let times = usize::try_from(*count).unwrap_or(0);
-        indices.extend(std::iter::repeat_n(row, times));
-    }
-    Ok(take_record_batch(rows, &UInt32Array::from(indices))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use datafusion::arrow::array::{ArrayRef, StringArray};
-
-    use super::*;
-
-    fn rows(texts: &[&str]) -> RecordBatch {
-        let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-        RecordBatch::try_from_iter([("s", column)]).unwrap()
-    }
-
-    #[test]
-    fn rows_come_as_often_as_counted() {
-        let changes = Int64Array::from(vec![2, -1, 1]);
-        let came = repeated(&rows(&["a", "b", "c"]), &changes).unwrap();
-        assert_eq!(came, rows(&["a", "a", "c"]));
     }
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, ident};
 use futures::StreamExt;
@@ -15,10 +14,9 @@ use super::changes::Search;
 use super::key_set::KeySet;
 use super::key_times::KeyTimes;
 use super::row_index::RowIndex;
-use super::rows::positioned_rows_of;
 use super::timed::{TimedLeaf, grouped, made_of};
 use crate::runner::materialization::Job;
-use crate::runner::materialization::reading::Leaf;
+use crate::runner::materialization::reading::replace_scans;
 use crate::table::TableVersion;
 
 /// A model of such groups.
@@ -86,17 +84,10 @@ impl<'a> Bounded<'a> {
         }
         self.add_committed(search, keys, &mut times).await?;
         let recent = timed.is_read(&Arc::new(times))?;
-        let location = &timed.leaf.location;
-        let bounded = plan.clone().transform_up(|node| match &node {
-            LogicalPlan::TableScan(scan)
-                if Leaf::of(scan).is_some_and(|leaf| &leaf.location == location) =>
-            {
-                let rows = LogicalPlanBuilder::from(node).filter(recent.clone())?;
-                Ok(Transformed::yes(rows.build()?))
-            }
-            _ => Ok(Transformed::no(node)),
-        });
-        bounded.data()
+        replace_scans(plan, &timed.leaf.location, |scan| {
+            let rows = LogicalPlanBuilder::from(LogicalPlan::TableScan(scan.clone()));
+            rows.filter(recent.clone())?.build()
+        })
     }
 
     /// Takes in the smallest times that are committed.
@@ -107,15 +98,9 @@ impl<'a> Bounded<'a> {
         times: &mut KeyTimes,
     ) -> Result<()> {
         let index = RowIndex::of(self.job, search.state, &self.base.schema);
-        let found = match &index {
-            Some(index) => index.rows_of(self.base, &self.key, keys).await?,
-            None => None,
-        };
-        let stores = self.job.table.stores();
-        let rows = match found {
-            Some(rows) => rows,
-            None => positioned_rows_of(search.state, stores, self.base)?,
-        };
+        let place = (search.state, self.job.table.stores());
+        let rows =
+            RowIndex::rows_of(index.as_ref(), place, self.base, &self.key, keys).await?;
         let key = self.key.iter().map(|c| ident(c.name.clone()));
         let key: Vec<_> = key.collect();
         let smallest = ident(self.smallest.clone());

@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule};
-use crate::catalog::FileTable;
+use crate::catalog::{FileTable, Origin};
 use crate::runner::materialization::reading::{Leaf, rescan};
 
 /// +1 for a row that came, -1 for one that went.
@@ -27,8 +27,13 @@ pub(super) struct Changed {
     pub(super) new: FileTable,
     /// Rows that were read and count no longer; a lake's are never known.
     pub(super) old: Vec<FileTable>,
-    /// Whether it is a committed table, whose old rows are known.
-    pub(super) of_version: bool,
+}
+
+impl Changed {
+    /// Whether they are new files of a lake, which a commit has to name whatever is in them.
+    pub(super) fn is_of_lake(&self) -> bool {
+        matches!(self.new.origin(), Origin::Lake(_))
+    }
 }
 
 /// What is needed to find keys.

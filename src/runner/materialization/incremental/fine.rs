@@ -13,7 +13,6 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, not};
 
@@ -21,7 +20,9 @@ use super::changes::{Changed, Search, collect, key_types};
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule, Separated, separate};
 use crate::runner::materialization::Job;
-use crate::runner::materialization::reading::{Leaf, is_read_once, rescan};
+use crate::runner::materialization::reading::{
+    Leaf, is_read_once, replace_scans, rescan,
+};
 
 /// Rows to recompute.
 pub(super) enum Wanted {
@@ -37,10 +38,11 @@ pub(super) enum Wanted {
 
 /// Some committed rows.
 pub(super) struct Committed {
+    /// The columns that `keys` are in: an index of them may find the rows.
+    pub(super) columns: Vec<Column>,
+    pub(super) keys: Arc<KeySet>,
     /// Whether a row is one of them.
     pub(super) filter: Expr,
-    /// The columns and keys by which an index may find them.
-    pub(super) keys: Option<(Vec<Column>, Arc<KeySet>)>,
     /// How often each counts.
     pub(super) change: i64,
 }
@@ -67,7 +69,8 @@ impl Wanted {
         match self {
             Self::Keys { key, keys } => vec![Committed {
                 filter: keys.filled_predicate(&names(key)),
-                keys: Some((key.clone(), Arc::clone(keys))),
+                columns: key.clone(),
+                keys: Arc::clone(keys),
                 change: -1,
             }],
             Self::Fine(fine) => {
@@ -75,14 +78,16 @@ impl Wanted {
                 let row = fine.rows.filled_predicate(&names(&fine.unique));
                 let mut parts = vec![Committed {
                     filter: row.and(not(is_whole.clone())),
-                    keys: Some((fine.unique.clone(), Arc::clone(&fine.rows))),
+                    columns: fine.unique.clone(),
+                    keys: Arc::clone(&fine.rows),
                     // they go if the rows that they were made of went
                     change: 0,
                 }];
                 if fine.whole.len() > 0 {
                     parts.push(Committed {
                         filter: is_whole,
-                        keys: None,
+                        columns: fine.key.clone(),
+                        keys: Arc::clone(&fine.whole),
                         change: -1,
                     });
                 }
@@ -177,16 +182,10 @@ impl Fine {
         let went = self.changed.old.iter().map(|old| (old.clone(), -1));
         for (table, change) in std::iter::once(came).chain(went) {
             let table: Arc<dyn TableProvider> = Arc::new(table);
-            let of_table = plan.clone().transform_up(|node| match &node {
-                LogicalPlan::TableScan(scan)
-                    if Leaf::of(scan)
-                        .is_some_and(|leaf| leaf.location == self.leaf.location) =>
-                {
-                    Ok(Transformed::yes(rescan(scan, Arc::clone(&table))?))
-                }
-                _ => Ok(Transformed::no(node)),
+            let of_table = replace_scans(plan, &self.leaf.location, |scan| {
+                rescan(scan, Arc::clone(&table))
             });
-            let rows = LogicalPlanBuilder::from(of_table.data()?);
+            let rows = LogicalPlanBuilder::from(of_table?);
             let rows = rows.filter(not(is_whole.clone()))?.build()?;
             plans.push((rows, change));
         }

@@ -25,7 +25,7 @@ use super::changes::Search;
 use super::key_set::KeySet;
 use super::key_times::KeyTimes;
 use super::resume::is_row_by_row;
-use super::rows::{as_committed, rows_of};
+use super::rows::{committed_column, rows_of};
 use super::timed::{TimedLeaf, grouped, made_of};
 use crate::runner::materialization::Job;
 use crate::table::TableVersion;
@@ -197,10 +197,9 @@ impl<'a> Folded<'a> {
             .aggregate(group.clone(), values)?
             .build()?;
         let output = aggregate.schema.as_ref();
-        let columns = fields.iter().zip(&self.columns).map(|(field, (place, _))| {
-            let column = Expr::Column(Column::from(output.qualified_field(*place)));
-            as_committed(column, field).alias(field.name())
-        });
+        let columns = fields.iter().zip(&self.columns);
+        let columns =
+            columns.map(|(field, (place, _))| committed_column(output, *place, field));
         let columns: Vec<_> = columns.chain(counted.into_iter().map(ident)).collect();
         LogicalPlanBuilder::from(rows).project(columns)?.build()
     }

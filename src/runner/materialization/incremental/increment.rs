@@ -17,7 +17,6 @@ use std::sync::Arc;
 use datafusion::common::NullEquality;
 use datafusion::execution::SessionState;
 use datafusion::prelude::DataFrame;
-use futures::StreamExt;
 
 use super::columns::Target;
 use super::rewrite::Rewrite;
@@ -168,17 +167,8 @@ impl<'a> Increment<'a> {
 
     /// Writes rows that have the target's columns into files that nobody sees yet.
     pub(super) async fn write(&self, rows: DataFrame) -> Result<Uncommitted> {
-        let schema = Arc::clone(&self.target.schema);
-        let mut writer = self.job.table.writer(schema).map_err(store_error)?;
-        let mut stream = rows.execute_stream().await.map_err(execution_error)?;
-        let mut written = 0;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(execution_error)?;
-            writer.write(&batch).await.map_err(store_error)?;
-            written += batch.num_rows() as u64;
-            (self.job.progress)(written);
-        }
-        writer.finish_all().await.map_err(store_error)
+        let progress = &self.job.progress;
+        table::write_rows(self.job, &self.target.schema, rows, progress).await
     }
 
     /// Commits; the bytes that came.

@@ -3,7 +3,6 @@
 //! Keys are kept as hashes. Two keys of one hash are recomputed together: never wrong, and
 //! at most a little more work.
 
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray};
@@ -12,12 +11,10 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::{HashSet, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::Expr;
 
 use super::key_index::{Hashes, index_hashes, is_indexed};
+use super::predicate::{Predicate, holds};
 
 /// Bytes a key takes: a hash table of 64 bits a key is at most seven eighths and at least
 /// seven sixteenths full.
@@ -142,57 +139,15 @@ impl KeySet {
 
     /// `key is in the set`, as a predicate. The set may still be filled.
     pub(super) fn predicate(self: &Arc<Self>, key: &[Expr]) -> Expr {
-        let function = InKeySet {
-            set: Arc::clone(self),
-            signature: Signature::any(key.len(), Volatility::Immutable),
-        };
-        ScalarUDF::new_from_impl(function).call(key.to_vec())
+        holds(self, key.to_vec())
     }
 }
 
-/// The SQL function. It is built per set and never registered: no user can call it.
-#[derive(Debug)]
-struct InKeySet {
-    set: Arc<KeySet>,
-    signature: Signature,
-}
+impl Predicate for KeySet {
+    const NAME: &'static str = "is_to_be_recomputed";
 
-impl PartialEq for InKeySet {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.set, &other.set)
-    }
-}
-
-impl Eq for InKeySet {}
-
-impl Hash for InKeySet {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.set).hash(state);
-    }
-}
-
-impl ScalarUDFImpl for InKeySet {
-    fn name(&self) -> &'static str {
-        "is_to_be_recomputed"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows;
-        let columns = args
-            .args
-            .iter()
-            .map(|arg| arg.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let found = self.set.contains(&columns, rows)?;
-        Ok(ColumnarValue::Array(Arc::new(found)))
+    fn holds(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
+        self.contains(&columns, rows)
     }
 }
 

@@ -1,22 +1,17 @@
 //! From when on the rows of some keys are read.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch,
-};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
-};
+use datafusion::logical_expr::{Expr, lit};
 
 use super::key_set::KeySet;
+use super::predicate::{Predicate, holds};
 
 /// Some keys, and for each the time of the first row that is read, in ticks of the time's
 /// unit. Two keys of one hash share the earlier time, and at most more rows are read.
@@ -81,64 +76,24 @@ impl KeyTimes {
         let first = lit(ScalarValue::try_from_array(&first, 0)?);
         let recent = time.clone().gt_eq(first).or(time.clone().is_null());
         let arguments: Vec<Expr> = key.iter().chain([time]).cloned().collect();
-        let function = IsFrom {
-            from: Arc::clone(self),
-            signature: Signature::any(arguments.len(), Volatility::Immutable),
-        };
-        Ok(recent.and(ScalarUDF::new_from_impl(function).call(arguments)))
+        Ok(recent.and(holds(self, arguments)))
     }
 }
 
-/// The SQL function. It is built per update and never registered: no user can call it.
-#[derive(Debug)]
-struct IsFrom {
-    from: Arc<KeyTimes>,
-    signature: Signature,
-}
+impl Predicate for KeyTimes {
+    const NAME: &'static str = "is_from";
 
-impl PartialEq for IsFrom {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.from, &other.from)
-    }
-}
-
-impl Eq for IsFrom {}
-
-impl Hash for IsFrom {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.from).hash(state);
-    }
-}
-
-impl ScalarUDFImpl for IsFrom {
-    fn name(&self) -> &'static str {
-        "is_from"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows;
-        let columns = args.args.iter().map(|arg| arg.to_array(rows));
-        let mut columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+    fn holds(&self, mut columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
         let Some(time) = columns.pop() else {
             return internal_err!("`is_from` has no time");
         };
         let ticks = ticks(&time)?;
-        let hashes = self.from.set.hashes(&columns, rows)?;
+        let hashes = self.set.hashes(&columns, rows)?;
         let found = hashes.iter().enumerate().map(|(row, hash)| {
-            let from = self.from.times.get(hash);
+            let from = self.times.get(hash);
             Some(from.is_some_and(|from| ticks.is_null(row) || ticks.value(row) >= *from))
         });
-        Ok(ColumnarValue::Array(Arc::new(
-            found.collect::<BooleanArray>(),
-        )))
+        Ok(found.collect())
     }
 }
 
@@ -147,12 +102,4 @@ fn ticks(times: &ArrayRef) -> Result<Int64Array> {
     Ok(cast(times, &DataType::Int64)?
         .as_primitive::<Int64Type>()
         .clone())
-}
-
-/// Some columns of a batch.
-pub(super) fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
-    places
-        .iter()
-        .map(|i| Arc::clone(batch.column(*i)))
-        .collect()
 }

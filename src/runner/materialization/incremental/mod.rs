@@ -29,6 +29,7 @@ mod key_set;
 mod key_times;
 mod lineage;
 mod places;
+mod predicate;
 mod resume;
 mod rewrite;
 mod row_index;
@@ -230,7 +231,7 @@ impl ByKey {
             used: &used,
         };
         let (wanted, plans) = self.wanted(job, base, &search).await?;
-        let new_files = self.changed.values().any(|c| !c.of_version);
+        let new_files = self.changed.values().any(Changed::is_of_lake);
         if self.keys.len() == 0 && !new_files {
             return Ok(no_op());
         }

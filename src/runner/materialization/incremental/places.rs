@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{
+    AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
+};
+use datafusion::arrow::compute::{filter_record_batch, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type, UInt32Type};
 use datafusion::common::hash_utils::{QualityRandomState, RandomState, create_hashes};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use roaring::RoaringTreemap;
@@ -82,13 +84,7 @@ impl Gone {
         Ok(filter_record_batch(rows, &keep)?)
     }
 
-    /// Those of `rows` that went; each counts once.
-    pub(super) fn take(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let went = self.went(&hashes(rows)?);
-        Ok(filter_record_batch(rows, &BooleanArray::from(went))?)
-    }
-
-    /// The same of rows that have more than `width` columns, told by the first ones.
+    /// Those of `rows` that went, told by their first `width` columns; each counts once.
     pub(super) fn taken(
         &mut self,
         rows: &RecordBatch,
@@ -219,6 +215,18 @@ impl Positions {
     }
 }
 
+/// Rows with a positive count, as often as it says.
+pub(super) fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<RecordBatch> {
+    let mut indices = Vec::new();
+    for (row, count) in changes.values().iter().enumerate() {
+        let row =
+            u32::try_from(row).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let times = usize::try_from(*count).unwrap_or(0);
+        indices.extend(std::iter::repeat_n(row, times));
+    }
+    Ok(take_record_batch(rows, &UInt32Array::from(indices))?)
+}
+
 /// 128 bits a row, out of two independent functions.
 fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
     let mut first = vec![0; rows.num_rows()];
@@ -237,13 +245,20 @@ fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{ArrayRef, StringArray, UInt32Array};
+    use datafusion::arrow::array::{ArrayRef, StringArray};
 
     use super::*;
 
     fn rows(texts: &[&str]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
         RecordBatch::try_from_iter([("s", column)]).unwrap()
+    }
+
+    #[test]
+    fn rows_come_as_often_as_counted() {
+        let changes = Int64Array::from(vec![2, -1, 1]);
+        let came = repeated(&rows(&["a", "b", "c"]), &changes).unwrap();
+        assert_eq!(came, rows(&["a", "a", "c"]));
     }
 
     #[test]

@@ -4,24 +4,22 @@
 //! would be read to find them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{Column, DataFusionError, Result, internal_err};
-use datafusion::datasource::provider_as_source;
+use datafusion::common::{Column, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::{LogicalPlanBuilder, ident};
+use datafusion::logical_expr::ident;
 use datafusion::prelude::DataFrame;
 use object_store::path::Path;
-use roaring::RoaringTreemap;
 
 use super::key_index::{IndexStore, KeyIndex, is_indexed};
 use super::key_set::KeySet;
-use super::rows::positioned_rows_of;
-use crate::catalog::{FILE_COLUMN, FileTable, ROW_COLUMN, committed};
+use super::rows::{positioned_rows_of, scan};
+use crate::catalog::{FILE_COLUMN, ROW_COLUMN, committed};
 use crate::config::SessionizeOptions;
 use crate::runner::materialization::Job;
+use crate::store::Stores;
 use crate::table::{DataFile, DeletionVector, TableVersion};
 
 /// The metadata key under which a commit keeps the index.
@@ -56,45 +54,52 @@ impl<'a> RowIndex<'a> {
     }
 
     /// The committed rows among which those are that have one of `keys` in `columns`, with
-    /// their places; `None` if there is no index of these columns.
+    /// their places: all of `base`, if there is no index of these columns.
     pub(super) async fn rows_of(
-        &self,
+        this: Option<&Self>,
+        (state, stores): (&SessionState, &Stores),
         base: &TableVersion,
         columns: &[Column],
         keys: &KeySet,
-    ) -> Result<Option<DataFrame>> {
-        let is_indexed = matches!(columns, [only] if only.name == self.key);
+    ) -> Result<DataFrame> {
+        let found = match this {
+            Some(this) if matches!(columns, [only] if only.name == this.key) => {
+                this.found(base, keys).await?
+            }
+            _ => None,
+        };
+        let table = committed(stores, base)?.with_positions();
+        match found {
+            Some(rows) => scan(state, table.at_rows(&rows)),
+            None => scan(state, table),
+        }
+    }
+
+    /// The rows of each file that may have one of `keys`.
+    async fn found(
+        &self,
+        base: &TableVersion,
+        keys: &KeySet,
+    ) -> Result<Option<BTreeMap<Path, DeletionVector>>> {
         let (Some(index), Some(keys)) = (self.index(base), keys.index_hashes()) else {
             return Ok(None);
         };
-        if !is_indexed {
-            return Ok(None);
-        }
         let Some(mut found) = index.find(&keys, &self.store()?).await? else {
             return Ok(None);
         };
-        let mut rows: BTreeMap<Path, DeletionVector> = BTreeMap::new();
+        let mut rows = BTreeMap::new();
         for file in base.files.iter() {
-            let mut within = match found.rows.remove(&file.path) {
-                Some(within) => within,
-                None if found.may_be_in(&file.path) => {
-                    (0..file.rows).collect::<RoaringTreemap>()
-                }
-                None => continue,
-            };
-            for deleted in file.deletion_vector.iter().flat_map(DeletionVector::iter) {
-                within.remove(deleted);
+            let mut within = found.rows.remove(&file.path).unwrap_or_default();
+            if within.is_empty() && found.may_be_in(&file.path) {
+                within.insert_range(0..file.rows);
             }
-            rows.insert(file.path.clone(), DeletionVector::from(within));
+            let mut within = DeletionVector::from(within);
+            if let Some(deleted) = &file.deletion_vector {
+                within = within.minus(deleted);
+            }
+            rows.insert(file.path.clone(), within);
         }
-        let table = committed(self.job.table.stores(), base)?;
-        let Some(table) = table.downcast_ref::<FileTable>() else {
-            return internal_err!("a committed table is no table of files");
-        };
-        let table = table.with_positions().at_rows(&rows);
-        let source = provider_as_source(Arc::new(table));
-        let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
-        Ok(Some(DataFrame::new(self.state.clone(), plan)))
+        Ok(Some(rows))
     }
 
     /// What a commit says of the index when `fresh` files come to those of `base` that stay;
@@ -123,14 +128,8 @@ impl<'a> RowIndex<'a> {
         };
         let open = before.iter().filter(|file| !covered.contains(&file.path));
         let files: Vec<_> = open.chain(fresh).cloned().collect();
-        let of_files = TableVersion {
-            url: self.job.table.url().clone(),
-            version: 0,
-            changed_at: 0,
-            schema: Arc::clone(schema),
-            files: files.into(),
-            metadata: BTreeMap::new(),
-        };
+        let url = self.job.table.url();
+        let of_files = TableVersion::of_files(url, schema, &files);
         let rows = positioned_rows_of(self.state, self.job.table.stores(), &of_files)?;
         let rows =
             rows.select(vec![ident(self.key), ident(FILE_COLUMN), ident(ROW_COLUMN)])?;
@@ -145,13 +144,6 @@ impl<'a> RowIndex<'a> {
     }
 
     fn store(&self) -> Result<IndexStore<'_>> {
-        let folder = self.job.table.folder("_keys");
-        let (store, folder) =
-            folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(IndexStore {
-            store,
-            folder,
-            reservation: &self.reservation,
-        })
+        IndexStore::of(&self.job.table, &self.reservation)
     }
 }

@@ -1,11 +1,10 @@
 //! Rows of committed data files, and columns with the types of a table.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Column, DFSchema, Result, internal_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{
@@ -25,17 +24,8 @@ pub(super) fn rows_of(
     version: &TableVersion,
     files: &[DataFile],
 ) -> Result<DataFrame> {
-    let some = TableVersion {
-        url: version.url.clone(),
-        version: version.version,
-        changed_at: version.changed_at,
-        schema: Arc::clone(&version.schema),
-        files: files.into(),
-        metadata: BTreeMap::new(),
-    };
-    let source = provider_as_source(committed(stores, &some)?);
-    let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
-    Ok(DataFrame::new(state.clone(), plan))
+    let some = TableVersion::of_files(&version.url, &version.schema, files);
+    scan(state, committed(stores, &some)?)
 }
 
 /// The rows of `version`, and behind their columns where each is, the file and the row.
@@ -44,13 +34,20 @@ pub(super) fn positioned_rows_of(
     stores: &Stores,
     version: &TableVersion,
 ) -> Result<DataFrame> {
-    let table = committed(stores, version)?;
-    let Some(table) = table.downcast_ref::<FileTable>() else {
-        return internal_err!("a committed table is no table of files");
-    };
-    let source = provider_as_source(Arc::new(table.with_positions()));
+    scan(state, committed(stores, version)?.with_positions())
+}
+
+/// The rows of a committed table.
+pub(super) fn scan(state: &SessionState, table: FileTable) -> Result<DataFrame> {
+    let source = provider_as_source(Arc::new(table));
     let plan = LogicalPlanBuilder::scan("committed", source, None)?.build()?;
     Ok(DataFrame::new(state.clone(), plan))
+}
+
+/// The column at `place` of `output` as it is committed as `field`.
+pub(super) fn committed_column(output: &DFSchema, place: usize, field: &Field) -> Expr {
+    let column = Expr::Column(Column::from(output.qualified_field(place)));
+    as_committed(column, field).alias(field.name())
 }
 
 /// `column` with the type under which it is committed as `field`.

@@ -40,7 +40,6 @@ pub(super) async fn changed_leaves(
             Difference::NewFiles(paths) => Changed {
                 new: leaf.table.only(|f| paths.contains(&f.location.to_string())),
                 old: Vec::new(),
-                of_version: false,
             },
             Difference::NewVersion(version) => {
                 match since_version(job, leaf, version).await? {
@@ -76,10 +75,7 @@ async fn since_version(
     let Ok(Some(old)) = table.open_rows_of(version).await else {
         return Ok(Err(lost()));
     };
-    let provider = committed(table.stores(), &old).map_err(execution_error)?;
-    let Some(old) = provider.downcast_ref::<FileTable>() else {
-        return Ok(Err(lost()));
-    };
+    let old = committed(table.stores(), &old).map_err(execution_error)?;
     if old.arrow_schema() != leaf.table.arrow_schema() {
         let name = short(&leaf.location);
         return Ok(Err(format!("the columns of `{name}` have changed")));
@@ -90,7 +86,7 @@ async fn since_version(
         .table
         .only(|f| before.binary_search(&f.location).is_err());
     let gone = old.only(|f| now.binary_search(&f.location).is_err());
-    let deleted = deleted_since(old, &leaf.table);
+    let deleted = deleted_since(&old, &leaf.table);
     let old: Vec<_> = [gone, old.at_rows(&deleted)]
         .into_iter()
         .filter(|old| old.files().next().is_some())
@@ -103,11 +99,7 @@ async fn since_version(
     if !table.holds(&paths).await.map_err(store_error)? {
         return Ok(Err(lost()));
     }
-    Ok(Ok(Some(Changed {
-        new,
-        old,
-        of_version: true,
-    })))
+    Ok(Ok(Some(Changed { new, old })))
 }
 
 /// The rows that are deleted in files of `now` and were not in the same files of `old`.

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
 
 use super::places::Positions;
 use super::row_index::{ROW_INDEX, RowIndex};
 use super::rows::rows_of;
 use crate::runner::error::{Result, RunnerError};
-use crate::runner::materialization::{Job, execution_error, store_error};
+use crate::runner::materialization::{
+    Job, Progress, execution_error, store_error, table,
+};
 use crate::table::{Change, DataFile, DeletionVector, TableVersion, Uncommitted};
 
 /// Commits `fresh` and that the rows at `went` are no longer there, with what `index` becomes;
@@ -74,18 +75,14 @@ async fn copies(
     context: &SessionContext,
     files: &[DataFile],
 ) -> Result<Uncommitted> {
-    let writer = job.table.writer(Arc::clone(&base.schema));
-    let mut writer = writer.map_err(store_error)?;
-    if !files.is_empty() {
-        let rows = rows_of(&context.state(), job.table.stores(), base, files);
-        let rows = rows.map_err(execution_error)?;
-        let mut stream = rows.execute_stream().await.map_err(execution_error)?;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(execution_error)?;
-            writer.write(&batch).await.map_err(store_error)?;
-        }
+    if files.is_empty() {
+        return Ok(Uncommitted::default());
     }
-    writer.finish_all().await.map_err(store_error)
+    let rows = rows_of(&context.state(), job.table.stores(), base, files);
+    let rows = rows.map_err(execution_error)?;
+    // they are none of those that the run is to write
+    let silent: Progress = Arc::new(|_| {});
+    table::write_rows(job, &base.schema, rows, &silent).await
 }
 
 fn no_such_file(base: &TableVersion, place: usize) -> RunnerError {

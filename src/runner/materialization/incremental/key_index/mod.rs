@@ -18,7 +18,7 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
@@ -27,6 +27,7 @@ use object_store::path::Path;
 use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
+use crate::table::{Beside, Table};
 pub(super) use segment::Hashes;
 use segment::{read_segment, write_segment};
 pub(super) use zones::{Zones, index_hashes, is_indexed};
@@ -52,9 +53,23 @@ struct Segment {
 
 /// Where the files of an index lie, and what the memory they take is charged to.
 pub(super) struct IndexStore<'a> {
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) folder: Path,
+    store: Arc<dyn ObjectStore>,
+    folder: Path,
     pub(super) reservation: &'a MemoryReservation,
+}
+
+impl<'a> IndexStore<'a> {
+    /// Beside a table.
+    pub(super) fn of(table: &Table, reservation: &'a MemoryReservation) -> Result<Self> {
+        let folder = table.beside(Beside::Keys).folder();
+        let (store, folder) =
+            folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(Self {
+            store,
+            folder,
+            reservation,
+        })
+    }
 }
 
 /// What an index says of some keys.

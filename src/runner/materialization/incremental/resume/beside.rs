@@ -1,10 +1,11 @@
 //! What is kept beside a table so that later runs can take its model up.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SessionState;
+use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ use crate::runner::materialization::incremental::key_index::KeyIndex;
 use crate::runner::materialization::incremental::rows::rows_of;
 use crate::runner::materialization::table::AllRows;
 use crate::runner::materialization::{Job, execution_error, store_error};
-use crate::table::{DataFile, Table, TableVersion, TableWriter};
+use crate::table::{Beside, DataFile, TableVersion, TableWriter};
 
 /// The metadata key under which a commit names its file of tails.
 pub(super) const TAILS: &str = "tails";
@@ -33,17 +34,10 @@ pub(super) struct TailsFile {
     modified: i64,
 }
 
-/// Where files of tails lie: beside the log, and hidden from other writers' upkeep.
-pub(super) fn tails_table(job: &Job) -> Table {
-    let mut url = job.table.url().clone();
-    let path = format!("{}/_tails/", url.path().trim_end_matches('/'));
-    url.set_path(&path);
-    Table::new(url, job.table.stores().clone())
-}
-
 /// A writer of one file of tails.
 pub(super) fn tails_writer(job: &Job, schema: SchemaRef) -> Result<TableWriter> {
-    let writer = tails_table(job).writer(schema).map_err(store_error)?;
+    let table = job.table.beside(Beside::Tails);
+    let writer = table.writer(schema).map_err(store_error)?;
     Ok(writer.with_roll_at(usize::MAX))
 }
 
@@ -61,17 +55,11 @@ pub(in super::super) async fn beside(
     let Ok(shape) = Shape::of(&state, &plan, &key, &rows.schema) else {
         return Ok(None);
     };
-    let version = TableVersion {
-        url: job.table.url().clone(),
-        version: 0,
-        changed_at: 0,
-        schema: Arc::clone(&rows.schema),
-        files: rows.files.files().into(),
-        metadata: BTreeMap::new(),
-    };
     let beside = async {
         let stores = job.table.stores();
-        let committed = rows_of(&state, stores, &version, &version.files)?;
+        let files = rows.files.files();
+        let version = TableVersion::of_files(job.table.url(), &rows.schema, files);
+        let committed = rows_of(&state, stores, &version, files)?;
         let tails = tails::counted(committed, &shape, &rows.schema)?;
         let tails = tails.execute_stream().await?;
         let schema = tails::tails_schema(&shape, &rows.schema)?;
@@ -114,26 +102,30 @@ impl TailsFile {
         serde_json::to_string(&named).ok()
     }
 
-    /// The file, if it is still there.
-    pub(super) async fn there(&self, job: &Job) -> DataFusionResult<Option<DataFile>> {
+    /// Its rows, which have the columns of `schema`; `None` if it is not there any more.
+    pub(super) async fn rows(
+        &self,
+        job: &Job,
+        state: &SessionState,
+        schema: &SchemaRef,
+    ) -> DataFusionResult<Option<DataFrame>> {
         let failed = |e| DataFusionError::External(Box::new(e));
-        let (_, folder) = job.table.folder("_tails").map_err(failed)?;
+        let table = job.table.beside(Beside::Tails);
+        let (_, folder) = table.folder().map_err(failed)?;
         let path = folder.join(self.name.as_str());
-        if !job
-            .table
-            .holds(std::slice::from_ref(&path))
-            .await
-            .map_err(failed)?
-        {
+        let there = table.holds(std::slice::from_ref(&path)).await;
+        if !there.map_err(failed)? {
             return Ok(None);
         }
-        Ok(Some(DataFile {
+        let file = DataFile {
             path,
             size: self.size,
             rows: self.rows,
             modified: self.modified,
             statistics: None,
             deletion_vector: None,
-        }))
+        };
+        let version = TableVersion::of_files(table.url(), schema, &[file]);
+        rows_of(state, table.stores(), &version, &version.files).map(Some)
     }
 }

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::{
-    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
-};
-use datafusion::common::{Column, Result};
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
@@ -19,8 +17,8 @@ use super::shape::Shape;
 use crate::runner::materialization::Job;
 use crate::runner::materialization::incremental::changes::Changed;
 use crate::runner::materialization::incremental::key_index::KeyIndex;
-use crate::runner::materialization::incremental::rows::as_committed;
-use crate::runner::materialization::reading::{Leaf, rescan};
+use crate::runner::materialization::incremental::rows::committed_column;
+use crate::runner::materialization::reading::{Leaf, replace_scans, rescan};
 
 /// Rows that came and rows that went, with the table's names and types.
 pub(super) struct InputChange {
@@ -125,19 +123,12 @@ impl InputReader<'_> {
         leaf: &Leaf,
         table: &Arc<dyn TableProvider>,
     ) -> Result<DataFrame> {
-        let input = self.shape.input.clone();
-        let input = input.transform_up(|node| match &node {
-            LogicalPlan::TableScan(scan) if scan.table_name == leaf.scan.table_name => {
-                Ok(Transformed::yes(rescan(scan, Arc::clone(table))?))
-            }
-            _ => Ok(Transformed::no(node)),
-        });
-        let input = input.data()?;
+        let input = replace_scans(&self.shape.input, &leaf.location, |scan| {
+            rescan(scan, Arc::clone(table))
+        })?;
         let schema = Arc::clone(input.schema());
         let columns = self.shape.inputs().map(|(place, input)| {
-            let field = self.table.field(place);
-            let column = Expr::Column(Column::from(schema.qualified_field(input)));
-            as_committed(column, field).alias(field.name())
+            committed_column(&schema, input, self.table.field(place))
         });
         let columns: Vec<_> = columns.collect();
         DataFrame::new(self.state.clone(), input).select(columns)

@@ -30,7 +30,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 
 pub(super) use self::beside::beside;
-use self::beside::{INDEX, TAILS, TailsFile, tails_table, tails_writer};
+use self::beside::{INDEX, TAILS, TailsFile, tails_writer};
 use self::input::{Held, InputChange, InputReader};
 pub(super) use self::input::{is_row_by_row, only_leaf};
 use self::numbering::Numbering;
@@ -68,10 +68,18 @@ pub(super) struct Resumption<'a> {
 struct Outcome {
     came: Vec<RecordBatch>,
     went: Positions,
-    /// Those that have changed: the keys, and them as rows.
-    tails: (Tails, RecordBatch),
+    /// `None` if no key has changed.
+    tails: Option<TailsChange>,
     index: Option<KeyIndex>,
     keys: usize,
+}
+
+/// What becomes of the tails.
+struct TailsChange {
+    before: DataFrame,
+    /// Those that have changed, and the same as rows.
+    changed: Tails,
+    rows: RecordBatch,
 }
 
 impl<'a> Resumption<'a> {
@@ -116,14 +124,14 @@ impl<'a> Resumption<'a> {
         let Some(outcome) = self.outcome().await.map_err(execution_error)? else {
             return Ok(None);
         };
-        let new_files = !self.changed.of_version;
+        let new_files = self.changed.is_of_lake();
         if outcome.keys == 0 && !new_files {
             return Ok(Some(no_op()));
         }
         let mut metadata = table::metadata(self.job, self.reading);
-        let tails = match outcome.keys {
-            0 => None,
-            _ => Some(self.write_tails(outcome.tails).await?),
+        let tails = match outcome.tails {
+            Some(tails) => Some(self.write_tails(tails).await?),
+            None => None,
         };
         let kept = self.base.metadata.get(TAILS).cloned();
         let named = match &tails {
@@ -185,12 +193,11 @@ impl<'a> Resumption<'a> {
         let Some(suffix) = Suffix::of(self, &schema, &change)? else {
             return Ok(None);
         };
-        let tails_schema = tails::tails_schema(&self.shape, &self.base.schema)?;
         if suffix.keys().len() == 0 {
             return Ok(Some(Outcome {
                 came: Vec::new(),
                 went: Positions::default(),
-                tails: (Tails::new(), RecordBatch::new_empty(tails_schema)),
+                tails: None,
                 index,
                 keys: 0,
             }));
@@ -199,9 +206,10 @@ impl<'a> Resumption<'a> {
             return Ok(None);
         };
         let keys = self.keys()?;
-        let tails = self.tails().await?;
+        let before = self.tails().await?;
         let set = suffix.keys();
-        let found = tails::of_keys(tails, &self.shape, &keys, set, &self.held).await?;
+        let found =
+            tails::of_keys(before.clone(), &self.shape, &keys, set, &self.held).await?;
         let Some(found) = found else {
             return Ok(None);
         };
@@ -213,13 +221,17 @@ impl<'a> Resumption<'a> {
         let Some(numbered) = numbering.run(&change, &old).await? else {
             return Ok(None);
         };
-        let keys_changed = set.len();
+        let (changed, rows) = numbered.tails;
         Ok(Some(Outcome {
             came: numbered.came,
             went: numbered.went,
-            tails: numbered.tails,
+            tails: Some(TailsChange {
+                before,
+                changed,
+                rows,
+            }),
             index,
-            keys: keys_changed,
+            keys: set.len(),
         }))
     }
 
@@ -235,38 +247,29 @@ impl<'a> Resumption<'a> {
 
     /// The tails of all keys, kept or counted.
     async fn tails(&self) -> DataFusionResult<DataFrame> {
-        let stores = self.job.table.stores();
         let kept = self.base.metadata.get(TAILS);
         let kept = kept.and_then(|text| serde_json::from_str::<TailsFile>(text).ok());
-        let table = tails_table(self.job);
-        let file = match kept {
-            Some(kept) => kept.there(self.job).await?,
-            None => None,
-        };
-        let Some(file) = file else {
-            let rows = rows_of(&self.state, stores, self.base, &self.base.files)?;
-            return tails::counted(rows, &self.shape, &self.base.schema);
-        };
-        let version = TableVersion {
-            url: table.url().clone(),
-            version: 0,
-            changed_at: 0,
-            schema: tails::tails_schema(&self.shape, &self.base.schema)?,
-            files: Arc::new([file]),
-            metadata: BTreeMap::new(),
-        };
-        rows_of(&self.state, stores, &version, &version.files)
+        if let Some(kept) = kept {
+            let schema = tails::tails_schema(&self.shape, &self.base.schema)?;
+            if let Some(rows) = kept.rows(self.job, &self.state, &schema).await? {
+                return Ok(rows);
+            }
+        }
+        let stores = self.job.table.stores();
+        let rows = rows_of(&self.state, stores, self.base, &self.base.files)?;
+        tails::counted(rows, &self.shape, &self.base.schema)
     }
 
     /// Writes the tails of all keys, those that have changed among them.
-    async fn write_tails(
-        &self,
-        (changed, rows): (Tails, RecordBatch),
-    ) -> Result<Uncommitted> {
+    async fn write_tails(&self, tails: TailsChange) -> Result<Uncommitted> {
+        let TailsChange {
+            before,
+            changed,
+            rows,
+        } = tails;
         let keys = self.keys().map_err(execution_error)?;
         let mut writer = tails_writer(self.job, rows.schema())?;
         writer.write(&rows).await.map_err(store_error)?;
-        let before = self.tails().await.map_err(execution_error)?;
         let mut before = before.execute_stream().await.map_err(execution_error)?;
         while let Some(batch) = before.next().await {
             let batch = batch.map_err(execution_error)?;
@@ -291,7 +294,7 @@ fn net(change: &InputChange) -> DataFusionResult<InputChange> {
     // what is still gone did not come again
     let mut went = Vec::new();
     for batch in &change.went {
-        went.push(gone.take(batch)?);
+        went.push(gone.taken(batch, batch.num_columns())?);
     }
     Ok(InputChange { came, went })
 }

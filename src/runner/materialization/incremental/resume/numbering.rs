@@ -18,9 +18,8 @@ use datafusion::prelude::DataFrame;
 use super::Resumption;
 use super::input::{InputChange, input_schema};
 use super::shape::{Counted, Source};
-use super::tails::{Keys, ROWS, SESSIONS, Tail, Tails, batch_of, tails_schema};
+use super::tails::{Keys, ROWS, SESSIONS, Tail, Tails, batch_of, columns, tails_schema};
 use crate::functions::expr_fn::surrogate_key;
-use crate::runner::materialization::incremental::key_times::columns;
 use crate::runner::materialization::incremental::places::{Gone, Places, Positions};
 use crate::runner::materialization::incremental::rows::as_committed;
 

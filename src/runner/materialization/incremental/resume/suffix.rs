@@ -9,8 +9,9 @@ use datafusion::logical_expr::ident;
 
 use super::Resumption;
 use super::input::InputChange;
+use super::tails::columns;
 use crate::runner::materialization::incremental::key_set::KeySet;
-use crate::runner::materialization::incremental::key_times::{KeyTimes, columns};
+use crate::runner::materialization::incremental::key_times::KeyTimes;
 use crate::runner::materialization::incremental::rows::positioned_rows_of;
 
 /// The keys that have changed and from when on.

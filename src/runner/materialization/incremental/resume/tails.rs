@@ -45,6 +45,14 @@ impl Keys {
     }
 }
 
+/// Some columns of a batch.
+pub(super) fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
+    places
+        .iter()
+        .map(|i| Arc::clone(batch.column(*i)))
+        .collect()
+}
+
 /// The tails of some keys.
 pub(super) type Tails = HashMap<Box<[u8]>, Tail>;
 

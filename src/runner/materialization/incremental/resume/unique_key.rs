@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DataFusionError, Result};
+use datafusion::common::{Column, Result};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{Expr, ExprSchemable, ident};
 use futures::StreamExt;
@@ -268,14 +268,6 @@ impl Keyed<'_> {
     }
 
     fn index_store(&self) -> Result<IndexStore<'_>> {
-        let table = &self.reader.job.table;
-        let folder = table.folder("_keys");
-        let (store, folder) =
-            folder.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        Ok(IndexStore {
-            store,
-            folder,
-            reservation: self.reader.held.reservation(),
-        })
+        IndexStore::of(&self.reader.job.table, self.reader.held.reservation())
     }
 }
