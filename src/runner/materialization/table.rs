@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::common::runtime::JoinSet;
@@ -252,16 +251,8 @@ pub(super) fn cast_column(
     column: &ArrayRef,
     field: &Field,
 ) -> Result<ArrayRef, DataFusionError> {
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    if column.data_type() == field.data_type() {
-        return Ok(Arc::clone(column));
-    }
-    cast_with_options(column, field.data_type(), &options).map_err(|e| {
-        DataFusionError::from(e).context(format!("column `{}`", field.name()))
-    })
+    let cast = crate::table::cast_column(column, field.data_type());
+    cast.map_err(|e| e.context(format!("column `{}`", field.name())))
 }
 
 #[cfg(test)]

@@ -153,6 +153,79 @@ const MODELS: &[(&str, &str)] = &[
          from {{ ref('sessions_of_first') }}",
     ),
     (
+        "two_gaps",
+        "{{ config(unique_key='id') }}
+         with timed as (
+             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+             from {{ source('raw', 'events') }} where t is not null
+         )
+         select *, session_number(at, gap => '5 minutes')
+                 over (partition by k order by at, id, v, tag) as short,
+             session_number(at, gap => '1 hour')
+                 over (partition by k order by at, id, v, tag) as long
+         from timed",
+    ),
+    (
+        "sessions_named_otherwise",
+        "{{ config(unique_key='id') }}
+         with timed as (
+             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+             from {{ source('raw', 'events') }} where t is not null
+         )
+         select *, session_id(v, at)
+                 over (partition by k order by at, id, v, tag) as session_id
+         from timed",
+    ),
+    (
+        "some_without_time",
+        "{{ config(unique_key='id') }}
+         with timed as (
+             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+             from {{ source('raw', 'events') }} where v > 6
+         )
+         select *, session_number(at) over (partition by k order by at, id, v, tag) as session
+         from timed",
+    ),
+    (
+        "by_signed_zero",
+        "{{ config(unique_key='id', recompute_by='zero') }}
+         with timed as (
+             select id, to_timestamp_micros(t * 600000000) as at, v, tag,
+                 cast(0 as double) * case when v > 4 then -1 else 1 end as zero
+             from {{ source('raw', 'events') }} where t is not null
+         )
+         select *, row_number() over (partition by zero order by at, id, v, tag) as place
+         from timed",
+    ),
+    (
+        "zero_before",
+        "select *, lag(zero) over (partition by k order by t, id, v, tag) as before
+         from (
+             select *, cast(0 as double) * case when v > 4 then -1 else 1 end as zero
+             from {{ source('raw', 'events') }}
+         ) as signed",
+    ),
+    (
+        "long_ago",
+        "select id, k, to_timestamp_nanos(-1000 * coalesce(id, 0) - v) as at
+         from {{ source('raw', 'events') }}",
+    ),
+    (
+        "first_at",
+        "select k, min(at) as first, count(*) as n
+         from (
+             select k, to_timestamp_micros(t * 600000000) as at
+             from {{ source('raw', 'events') }}
+         ) as timed
+         group by k",
+    ),
+    (
+        "keys_turned",
+        "{{ config(recompute_by=['k', 'tag']) }}
+         select tag, k, max(v) as v, last_value(id order by t, id, v) as id
+         from {{ source('raw', 'events') }} group by tag, k",
+    ),
+    (
         "latest",
         "select k, max(t) as last, min(v) as least,
              last_value(tag order by t, id, v, tag) filter (where tag is not null) as tag

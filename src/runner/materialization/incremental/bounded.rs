@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, ident};
 use futures::StreamExt;
@@ -52,8 +53,7 @@ impl<'a> Bounded<'a> {
             return Ok(None);
         };
         let timed = TimedLeaf::of(plan, aggregate, &group, time, search)?;
-        // a smallest time that is rounded would leave rows out
-        let timed = timed.filter(|timed| timed.time_type == *field.data_type());
+        let timed = timed.filter(|t| same_ticks(&t.time_type, field.data_type()));
         Ok(timed.map(|timed| Self {
             job,
             base,
@@ -116,6 +116,14 @@ impl<'a> Bounded<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a time is committed in ticks of its own: one that is rounded would leave rows out.
+fn same_ticks(time: &DataType, committed: &DataType) -> bool {
+    match (time, committed) {
+        (DataType::Timestamp(a, _), DataType::Timestamp(b, _)) => a == b,
+        (a, b) => a == b,
     }
 }
 

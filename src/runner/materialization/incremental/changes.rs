@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, ident, lit};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
+use super::bits::Bits;
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule};
 use crate::catalog::{FileTable, Origin};
@@ -187,9 +188,28 @@ pub(super) fn net_with(
     columns: Vec<Expr>,
     further: Vec<Expr>,
 ) -> Result<DataFrame> {
+    let schema = rows.schema();
+    let (mut told, mut outputs) = (Vec::new(), Vec::new());
+    for column in columns {
+        // equal numbers may not be the same
+        match Bits::of(&column.get_type(schema)?) {
+            Some(bits) => {
+                let name = column.schema_name().to_string();
+                told.push(bits.of_number(column).alias(&name));
+                outputs.push(bits.number(ident(&name)).alias(&name));
+            }
+            None => {
+                told.push(column.clone());
+                outputs.push(column);
+            }
+        }
+    }
     let change = sum(ident(CHANGE)).alias(CHANGE);
-    rows.aggregate(columns, [vec![change], further].concat())?
-        .filter(ident(CHANGE).not_eq(lit(0_i64)))
+    let sums = [vec![change], further].concat();
+    outputs.extend(sums.iter().map(|e| ident(e.schema_name().to_string())));
+    let rows = rows.aggregate(told, sums)?;
+    let rows = rows.filter(ident(CHANGE).not_eq(lit(0_i64)))?;
+    rows.select(outputs)
 }
 
 fn marked(

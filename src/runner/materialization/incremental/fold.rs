@@ -52,6 +52,9 @@ pub(super) struct Folded<'a> {
     job: &'a Job,
     base: &'a TableVersion,
     aggregate: &'a Aggregate,
+    /// The key, in the table and over the aggregation's input.
+    key: Vec<Column>,
+    group: Vec<Expr>,
     /// What each column of the table is: a place in the aggregation's output, and its fold.
     columns: Vec<(usize, Fold)>,
     /// The time, over the aggregation's input.
@@ -89,6 +92,8 @@ impl<'a> Folded<'a> {
             job,
             base,
             aggregate,
+            key: key.to_vec(),
+            group: group.into_iter().map(Expr::Column).collect(),
             columns,
             time: Expr::Column(time.clone()),
             timed,
@@ -135,12 +140,12 @@ impl<'a> Folded<'a> {
         let new = self.since(times)?;
         let stores = self.job.table.stores();
         let old = rows_of(state, stores, self.base, &self.base.files)?;
-        let key: Vec<_> = self.key_columns().map(ident).collect();
+        let key: Vec<_> = self.key.iter().map(|c| ident(c.name.clone())).collect();
         let old = old.filter(times.keys().filled_predicate(&key))?;
         let old = LogicalPlanBuilder::from(old.logical_plan().clone()).alias(OLD)?;
         let on = |side: &'static str| -> Vec<Column> {
-            let key = self.key_columns();
-            key.map(|name| Column::new(Some(side), name)).collect()
+            let key = self.key.iter();
+            key.map(|c| Column::new(Some(side), &c.name)).collect()
         };
         let joined = LogicalPlanBuilder::from(new).alias(NEW)?.join_detailed(
             old.build()?,
@@ -170,17 +175,12 @@ impl<'a> Folded<'a> {
         joined.project(values)?.build()
     }
 
-    fn key_columns(&self) -> impl Iterator<Item = String> {
-        let fields = self.base.schema.fields().iter().zip(&self.columns);
-        let key = fields.filter(|(_, (_, fold))| *fold == Fold::Key);
-        key.map(|(field, _)| field.name().clone())
-    }
-
     /// The aggregation over the rows of the keys from their times on.
     fn since(&self, times: &Arc<KeyTimes>) -> Result<LogicalPlan> {
         let aggregate = self.aggregate;
         let group = &aggregate.group_expr;
-        let predicate = times.predicate(group, &self.time, &self.timed.time_type)?;
+        let predicate =
+            times.predicate(&self.group, &self.time, &self.timed.time_type)?;
         let mut values = aggregate.aggr_expr.clone();
         let fields = self.base.schema.fields();
         let mut counted = Vec::new();

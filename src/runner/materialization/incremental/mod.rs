@@ -18,6 +18,7 @@
 
 mod append;
 mod apply;
+mod bits;
 mod bounded;
 mod changes;
 mod columns;

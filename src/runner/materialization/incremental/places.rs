@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, cast, ident, lit};
 use roaring::RoaringTreemap;
 use url::Url;
 
+use super::bits::as_bits;
 use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 
 /// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
@@ -231,12 +232,9 @@ pub(super) fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<Recor
 fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
     let mut first = vec![0; rows.num_rows()];
     let mut second = vec![0; rows.num_rows()];
-    create_hashes(rows.columns(), &RandomState::with_seed(1), &mut first)?;
-    create_hashes(
-        rows.columns(),
-        &QualityRandomState::with_seed(2),
-        &mut second,
-    )?;
+    let columns: Vec<_> = rows.columns().iter().map(as_bits).collect();
+    create_hashes(&columns, &RandomState::with_seed(1), &mut first)?;
+    create_hashes(&columns, &QualityRandomState::with_seed(2), &mut second)?;
     let pairs = first.into_iter().zip(second);
     Ok(pairs
         .map(|(a, b)| (u128::from(a) << 64) | u128::from(b))

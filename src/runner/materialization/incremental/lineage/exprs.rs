@@ -64,7 +64,7 @@ pub(super) fn partition_of(expr: &Expr) -> Result<Vec<Expr>, Reason> {
 }
 
 /// Whether rows of one partition have one key.
-pub(super) fn covers(partition_by: &[Expr], key: &[Expr]) -> bool {
+pub(in super::super) fn covers(partition_by: &[Expr], key: &[Expr]) -> bool {
     key.iter().all(|key| {
         let mut columns = key.column_refs().into_iter();
         partition_by.contains(key)

@@ -30,9 +30,8 @@ use datafusion::logical_expr::{
 
 use super::key_set::KeySet;
 use crate::runner::materialization::reading::Leaf;
-use exprs::{
-    by_place, covers, filtered, listed, partition_of, rebuilt, substitute, types_of,
-};
+pub(super) use exprs::covers;
+use exprs::{by_place, filtered, listed, partition_of, rebuilt, substitute, types_of};
 
 /// Why a key cannot be followed, in words that follow "rebuilt in full: ".
 pub(super) type Reason = String;

@@ -9,6 +9,7 @@ use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams}
 use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition, ident};
 
 use crate::functions::{Kind, SessionCall};
+use crate::runner::materialization::incremental::lineage::covers;
 
 /// Why a model cannot be taken up, for those who look for it.
 pub(super) type Unfit = &'static str;
@@ -80,6 +81,7 @@ impl Shape {
         let key_names: Vec<_> = key.iter().map(|c| c.name.clone()).collect();
         let mut numbers = Vec::new();
         let mut shared: Option<(Vec<Expr>, Vec<Sort>)> = None;
+        let mut sessions = None;
         let mut lookback = 0;
         let mut first = None;
         for function in &functions {
@@ -90,8 +92,16 @@ impl Shape {
             }
             let time = time_of(&params, table)?;
             if number.counted != Counted::Rows {
-                let apart = apart(state, function, chain.input.schema(), &time)?;
-                lookback = lookback.max(apart);
+                // one count of a key's sessions is kept
+                if sessions.get_or_insert_with(|| number.function.clone())
+                    != &number.function
+                {
+                    return Err("it counts sessions in more than one way");
+                }
+                if !covers(&params.partition_by, number.key.as_slice()) {
+                    return Err("sessions of one key have ids of several");
+                }
+                lookback = apart(state, function, chain.input.schema(), &time)?;
             }
             first = Some(time);
             numbers.push(number);
@@ -100,6 +110,13 @@ impl Shape {
             return Err("it has no window");
         };
         let by = |name: &String| partition.contains(&ident(name.clone()));
+        let is_float = |name: &String| {
+            let field = table.field_with_name(name);
+            field.is_ok_and(|field| field.data_type().is_floating())
+        };
+        if key_names.iter().any(is_float) {
+            return Err("numbers that are equal and not the same may be two keys");
+        }
         if partition.len() != key_names.len() || !key_names.iter().all(by) {
             return Err("its window is by another key");
         }

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::functions_aggregate::expr_fn::{count, max, sum};
-use datafusion::logical_expr::{Expr, cast, ident, lit};
+use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
 use super::input::Held;
@@ -80,7 +80,8 @@ pub(super) fn counted(
     let all_rows = || count(lit(1_i64)).alias(ROWS);
     let counted = match (number, id) {
         (Some(number), _) => {
-            rows.aggregate(key.clone(), vec![all_rows(), max(number).alias(SESSIONS)])?
+            let last = max(number).alias(SESSIONS);
+            rows.aggregate(key.clone(), vec![all_rows(), last])?
         }
         // a session is as many as its id; in two steps, which can spill
         (None, Some(id)) => {
@@ -96,8 +97,13 @@ pub(super) fn counted(
             rows.aggregate(key.clone(), vec![all_rows(), none])?
         }
     };
-    let as_number = |name: &str| cast(ident(name), DataType::Int64).alias(name);
-    let numbers = [as_number(ROWS), as_number(SESSIONS)];
+    let as_number = |name: &str| -> Result<Expr> {
+        let number = cast(ident(name), DataType::Int64);
+        // a key has no session if none of its rows has a time
+        let number = when(number.clone().is_null(), lit(0_i64)).otherwise(number)?;
+        Ok(number.alias(name))
+    };
+    let numbers = [as_number(ROWS)?, as_number(SESSIONS)?];
     counted.select(key.into_iter().chain(numbers).collect::<Vec<_>>())
 }
 
