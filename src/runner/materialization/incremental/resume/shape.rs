@@ -78,55 +78,26 @@ impl Shape {
             columns: &columns,
             table,
         };
-        let key_names: Vec<_> = key.iter().map(|c| c.name.clone()).collect();
-        let mut numbers = Vec::new();
-        let mut shared: Option<(Vec<Expr>, Vec<Sort>)> = None;
-        let mut sessions = None;
-        let mut lookback = 0;
-        let mut first = None;
-        for function in &functions {
-            let (number, params) = number(function, &names)?;
-            let window = (params.partition_by.clone(), params.order_by.clone());
-            if shared.get_or_insert_with(|| window.clone()) != &window {
-                return Err("its windows are not all one");
-            }
-            let time = time_of(&params, table)?;
-            if number.counted != Counted::Rows {
-                // one count of a key's sessions is kept
-                if sessions.get_or_insert_with(|| number.function.clone())
-                    != &number.function
-                {
-                    return Err("it counts sessions in more than one way");
-                }
-                if !covers(&params.partition_by, number.key.as_slice()) {
-                    return Err("sessions of one key have ids of several");
-                }
-                lookback = apart(state, function, chain.input.schema(), &time)?;
-            }
-            first = Some(time);
-            numbers.push(number);
+        let window = OneWindow::of(state, &functions, &names)?;
+        let key: Vec<_> = key.iter().map(|c| c.name.clone()).collect();
+        let by = |name: &String| window.partition.contains(&ident(name.clone()));
+        if window.partition.len() != key.len() || !key.iter().all(by) {
+            return Err("its window is by another key");
         }
-        let (Some((partition, _)), Some((time, _))) = (shared, first) else {
-            return Err("it has no window");
-        };
-        let by = |name: &String| partition.contains(&ident(name.clone()));
         let is_float = |name: &String| {
             let field = table.field_with_name(name);
             field.is_ok_and(|field| field.data_type().is_floating())
         };
-        if key_names.iter().any(is_float) {
+        if key.iter().any(is_float) {
             return Err("numbers that are equal and not the same may be two keys");
-        }
-        if partition.len() != key_names.len() || !key_names.iter().all(by) {
-            return Err("its window is by another key");
         }
         Ok(Self {
             input: chain.input.clone(),
             columns,
-            key: key_names,
-            time,
-            lookback,
-            numbers,
+            key,
+            time: window.time,
+            lookback: window.lookback,
+            numbers: window.numbers,
         })
     }
 
@@ -144,6 +115,56 @@ impl Shape {
         self.columns.iter().position(|source| match source {
             Source::Number(number) => self.numbers[*number].counted == counted,
             Source::Input(_) => false,
+        })
+    }
+}
+
+/// The window that all functions of a model are over, in terms of the table's columns.
+struct OneWindow {
+    partition: Vec<Expr>,
+    time: String,
+    lookback: i64,
+    numbers: Vec<Number>,
+}
+
+impl OneWindow {
+    fn of(
+        state: &SessionState,
+        functions: &[WindowFunction],
+        names: &Names<'_>,
+    ) -> Result<Self, Unfit> {
+        let mut numbers = Vec::new();
+        let mut shared: Option<(Vec<Expr>, Vec<Sort>)> = None;
+        let (mut sessions, mut lookback, mut first) = (None, 0, None);
+        for function in functions {
+            let (number, params) = number(function, names)?;
+            let window = (params.partition_by.clone(), params.order_by.clone());
+            if shared.get_or_insert_with(|| window.clone()) != &window {
+                return Err("its windows are not all one");
+            }
+            let time = time_of(&params, names.table)?;
+            if number.counted != Counted::Rows {
+                // one count of a key's sessions is kept
+                let counted = sessions.get_or_insert_with(|| number.function.clone());
+                if counted != &number.function {
+                    return Err("it counts sessions in more than one way");
+                }
+                if !covers(&params.partition_by, number.key.as_slice()) {
+                    return Err("sessions of one key have ids of several");
+                }
+                lookback = apart(state, function, names.input, &time)?;
+            }
+            first = Some(time.0);
+            numbers.push(number);
+        }
+        let (Some((partition, _)), Some(time)) = (shared, first) else {
+            return Err("it has no window");
+        };
+        Ok(Self {
+            partition,
+            time,
+            lookback,
+            numbers,
         })
     }
 }
