@@ -181,7 +181,7 @@ impl Update<'_> {
                     let batch = batch?;
                     let mut places = Places::default();
                     places.add(&alike.taken(&batch, width)?, width)?;
-                    positions.extend(places.left());
+                    positions.extend(places.positions());
                 }
             }
         }

@@ -85,6 +85,17 @@ impl Gone {
         Ok(filter_record_batch(rows, &keep)?)
     }
 
+    /// Which of `rows` went; each counts once.
+    pub(super) fn marks(&mut self, rows: &RecordBatch) -> Result<Vec<bool>> {
+        Ok(self.went(&hashes(rows)?))
+    }
+
+    /// Which of `rows` are like one that is still here.
+    pub(super) fn like(&self, rows: &RecordBatch) -> Result<Vec<bool>> {
+        let hashes = hashes(rows)?.into_iter();
+        Ok(hashes.map(|hash| self.counts.contains_key(&hash)).collect())
+    }
+
     /// Those of `rows` that went, told by their first `width` columns; each counts once.
     pub(super) fn taken(
         &mut self,
@@ -147,18 +158,8 @@ impl Places {
         Ok(())
     }
 
-    /// `rows` without those that are here; each counts once.
-    pub(super) fn strike(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let mut keep = Vec::with_capacity(rows.num_rows());
-        for hash in hashes(rows)? {
-            let found = self.0.get_mut(&hash).and_then(Vec::pop);
-            keep.push(found.is_none());
-        }
-        Ok(filter_record_batch(rows, &BooleanArray::from(keep))?)
-    }
-
-    /// The places of the rows that were not struck.
-    pub(super) fn left(self) -> Positions {
+    /// The places of all rows.
+    pub(super) fn positions(self) -> Positions {
         let mut positions = Positions::default();
         for (file, row) in self.0.into_values().flatten() {
             positions.insert(file, row);
@@ -195,7 +196,7 @@ impl Positions {
         }
     }
 
-    fn insert(&mut self, file: u32, row: u64) {
+    pub(super) fn insert(&mut self, file: u32, row: u64) {
         self.files.entry(file).or_default().insert(row);
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
@@ -68,6 +69,18 @@ impl Held {
             batches.push(batch);
         }
         Ok(Some(batches))
+    }
+
+    /// The same in one batch.
+    pub(super) async fn one(&self, frame: DataFrame) -> Result<Option<RecordBatch>> {
+        let schema = Arc::clone(frame.schema().inner());
+        let Some(batches) = self.all(frame).await? else {
+            return Ok(None);
+        };
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
+        let rows = concat_batches(&schema, &batches)?;
+        let more = rows.get_array_memory_size();
+        Ok(self.reservation.try_grow(more).is_ok().then_some(rows))
     }
 }
 

@@ -14,6 +14,7 @@
 mod beside;
 mod input;
 mod numbering;
+mod old;
 mod shape;
 mod suffix;
 mod tails;
@@ -34,6 +35,7 @@ use self::beside::{INDEX, TAILS, TailsFile, tails_writer};
 use self::input::{Held, InputChange, InputReader};
 pub(super) use self::input::{is_row_by_row, only_leaf};
 use self::numbering::Numbering;
+use self::old::Old;
 use self::shape::Shape;
 use self::suffix::Suffix;
 use self::tails::{Keys, Tails};
@@ -202,7 +204,7 @@ impl<'a> Resumption<'a> {
                 keys: 0,
             }));
         }
-        let Some(old) = suffix.read().await? else {
+        let Some(old) = self.old(&suffix, &change).await? else {
             return Ok(None);
         };
         let keys = self.keys()?;
@@ -233,6 +235,29 @@ impl<'a> Resumption<'a> {
             index,
             keys: set.len(),
         }))
+    }
+
+    /// The committed rows of `suffix`: of each the columns that it is numbered by, unless rows
+    /// that went cannot be told by these alone.
+    async fn old(
+        &self,
+        suffix: &Suffix<'_>,
+        change: &InputChange,
+    ) -> DataFusionResult<Option<Old>> {
+        let narrow = self.shape.told_by(&self.base.schema);
+        let all = self.shape.inputs().map(|(place, _)| place).collect();
+        for (columns, is_enough) in [(narrow, false), (all, true)] {
+            let numbers = self.shape.number_places().map(|(place, _)| place);
+            let read: Vec<_> = columns.iter().copied().chain(numbers).collect();
+            let Some(rows) = suffix.read(&read).await? else {
+                return Ok(None);
+            };
+            let old = Old::of(rows, columns, change, self)?;
+            if is_enough || !old.is_ambiguous {
+                return Ok(Some(old));
+            }
+        }
+        Ok(None)
     }
 
     /// Keys as bytes.

@@ -1,27 +1,41 @@
 //! Rows of some keys numbered anew, against those that are committed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
+    UInt64Array,
 };
-use datafusion::arrow::compute::{cast, concat, take};
-use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use datafusion::common::{Column, Result};
+use datafusion::arrow::compute::kernels::cmp::distinct;
+use datafusion::arrow::compute::{
+    cast, concat, filter, filter_record_batch, interleave_record_batch, take,
+};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Int64Type, Schema, SchemaRef, UInt32Type,
+};
+use datafusion::common::{Column, Result, internal_err};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{
     Expr, LogicalPlanBuilder, cast as logical_cast, ident, lit,
 };
 use datafusion::prelude::DataFrame;
+use object_store::path::Path;
+use roaring::RoaringTreemap;
 
 use super::Resumption;
-use super::input::{InputChange, input_schema};
+use super::input::InputChange;
+use super::old::{Old, told};
 use super::shape::{Counted, Source};
 use super::tails::{Keys, ROWS, SESSIONS, Tail, Tails, batch_of, columns, tails_schema};
+use crate::catalog::{FILE_COLUMN, ROW_COLUMN, committed};
 use crate::functions::expr_fn::surrogate_key;
-use crate::runner::materialization::incremental::places::{Gone, Places, Positions};
-use crate::runner::materialization::incremental::rows::as_committed;
+use crate::runner::materialization::incremental::places::Positions;
+use crate::runner::materialization::incremental::rows::{as_committed, scan};
+use crate::table::DeletionVector;
+
+/// Which row a numbered one is.
+const WHICH: &str = "which row";
 
 /// What is numbered, and from where on.
 pub(super) struct Numbering<'a> {
@@ -38,38 +52,26 @@ pub(super) struct Numbered {
 }
 
 impl Numbering<'_> {
-    /// `old` are the committed rows with their places. `None` if they do not fit the tails.
+    /// `old` are the committed rows. `None` if they do not fit the tails, or if rows are too many.
     pub(super) async fn run(
         &self,
         change: &InputChange,
-        old: &[RecordBatch],
+        old: &Old,
     ) -> Result<Option<Numbered>> {
-        let Some(starts) = self.starts(old)? else {
+        let Some(starts) = self.starts(&old.rows)? else {
             return Ok(None);
         };
         let rows = self.rows(change, old)?;
-        let numbered = self.number(rows, &starts).await?;
-        let Some(numbered) = numbered else {
+        let Some(numbered) = self.number(rows, &starts).await? else {
             return Ok(None);
         };
-        let width = self.of.base.schema.fields().len();
-        let mut places = Places::default();
-        for batch in old {
-            places.add(batch, width)?;
-        }
-        let mut came = Vec::new();
         let mut tails = Tails::new();
-        for batch in &numbered {
-            let all: Vec<usize> = (0..width).collect();
-            came.push(places.strike(&batch.project(&all)?)?);
-            self.count(batch, width, &mut tails)?;
-        }
-        let tails = self.tails_of(change, old, &starts, &tails)?;
-        Ok(Some(Numbered {
-            came,
-            went: places.left(),
-            tails,
-        }))
+        self.count(&numbered, &mut tails)?;
+        let tails = self.tails_of(change, &old.rows, &starts, &tails)?;
+        let Some((came, went)) = self.difference(change, old, &numbered).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Numbered { came, went, tails }))
     }
 
     fn key_places(&self, schema: &Schema) -> Result<Vec<usize>> {
@@ -79,64 +81,74 @@ impl Numbering<'_> {
 
     /// The numbers of the rows before the first one of each key that was read: the last one's,
     /// without the rows and sessions that were read. `None` if they are more than there are.
-    fn starts(&self, old: &[RecordBatch]) -> Result<Option<Tails>> {
+    fn starts(&self, old: &RecordBatch) -> Result<Option<Tails>> {
         let shape = &self.of.shape;
         let sessions = [Counted::Sessions, Counted::SessionIds];
         let session = sessions.into_iter().find_map(|c| shape.column_of(c));
+        let session = session.map(|place| self.of.base.schema.field(place).name());
+        let session = session.and_then(|name| old.column_by_name(name));
+        let session = session.map(|column| cast(column, &DataType::Utf8));
+        let session = session.transpose()?;
         let mut starts = self.tails.clone();
         let mut seen = HashSet::new();
-        for batch in old {
-            let key = columns(batch, &self.key_places(batch.schema().as_ref())?);
-            let session = session.map(|place| cast(batch.column(place), &DataType::Utf8));
-            let session = session.transpose()?;
-            for (row, key) in self.keys.rows(&key)?.into_iter().enumerate() {
-                let Some(start) = starts.get_mut(&key) else {
-                    return Ok(None);
-                };
-                start.rows -= 1;
-                if let Some(session) = &session {
-                    let session = session.as_string::<i32>().value(row).to_owned();
-                    start.sessions -= i64::from(seen.insert((key, session)));
-                }
+        let key = columns(old, &self.key_places(old.schema().as_ref())?);
+        for (row, key) in self.keys.rows(&key)?.into_iter().enumerate() {
+            let Some(start) = starts.get_mut(&key) else {
+                return Ok(None);
+            };
+            start.rows -= 1;
+            if let Some(session) = &session {
+                let session = session.as_string::<i32>().value(row).to_owned();
+                start.sessions -= i64::from(seen.insert((key, session)));
             }
         }
         let fit = starts.values().all(|s| s.rows >= 0 && s.sessions >= 0);
         Ok(fit.then_some(starts))
     }
 
-    /// The rows to number: those that were read without what went, and what came.
+    /// The rows to number, by the columns that they are told by, with what each is: a row that
+    /// came, counted over all batches, or behind these the committed row that stays.
     fn rows(
         &self,
         change: &InputChange,
-        old: &[RecordBatch],
-    ) -> Result<Vec<RecordBatch>> {
-        let places: Vec<usize> = self.of.shape.inputs().map(|(place, _)| place).collect();
-        let mut gone = Gone::default();
-        for batch in &change.went {
-            gone.add(batch)?;
+        old: &Old,
+    ) -> Result<Vec<(RecordBatch, Int64Array)>> {
+        let (mut rows, mut next) = (Vec::new(), 0);
+        for batch in &change.came {
+            let end = next + batch.num_rows() as i64;
+            let which = Int64Array::from_iter_values(next..end);
+            rows.push((told(batch, &old.columns, self.of)?, which));
+            next = end;
         }
-        let mut rows = change.came.clone();
-        for batch in old {
-            rows.push(gone.strike(&batch.project(&places)?)?);
-        }
-        gone.none_left(&self.of.base.url)?;
+        let stay: BooleanArray = old.went.iter().map(|went| Some(!went)).collect();
+        let which = Int64Array::from_iter_values(next..next + old.went.len() as i64);
+        let which = filter(&which, &stay)?;
+        let stay = filter_record_batch(&told(&old.rows, &old.columns, self.of)?, &stay)?;
+        rows.push((stay, which.as_primitive().clone()));
         Ok(rows)
     }
 
-    /// The rows with all of the table's columns, then the numbers of rows and sessions.
+    /// The rows' keys and numbers, then the numbers of rows and sessions before and up to each,
+    /// and which row it is.
     async fn number(
         &self,
-        rows: Vec<RecordBatch>,
+        rows: Vec<(RecordBatch, Int64Array)>,
         starts: &Tails,
-    ) -> Result<Option<Vec<RecordBatch>>> {
+    ) -> Result<Option<RecordBatch>> {
         let (shape, table) = (&self.of.shape, &self.of.base.schema);
-        let schema = input_schema(shape, table);
-        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new(ROWS, DataType::Int64, false)));
-        fields.push(Arc::new(Field::new(SESSIONS, DataType::Int64, false)));
+        let Some((first, _)) = rows.first() else {
+            return internal_err!("nothing is numbered");
+        };
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for field in first.schema().fields() {
+            fields.push(Arc::new(table.field_with_name(field.name())?.clone()));
+        }
+        for name in [ROWS, SESSIONS, WHICH] {
+            fields.push(Arc::new(Field::new(name, DataType::Int64, false)));
+        }
         let wide: SchemaRef = Arc::new(Schema::new(fields));
         let mut with_starts = Vec::new();
-        for batch in rows {
+        for (batch, which) in rows {
             let key = columns(&batch, &self.key_places(batch.schema().as_ref())?);
             let keys = self.keys.rows(&key)?;
             let start = |key: &[u8]| starts.get(key).copied().unwrap_or_default();
@@ -147,6 +159,7 @@ impl Numbering<'_> {
             )));
             let sessions = starts.iter().map(|t| t.sessions);
             all.push(Arc::new(Int64Array::from_iter_values(sessions)));
+            all.push(Arc::new(which));
             with_starts.push(RecordBatch::try_new(Arc::clone(&wide), all)?);
         }
         let rows = MemTable::try_new(wide, vec![with_starts])?;
@@ -171,11 +184,10 @@ impl Numbering<'_> {
         });
         let outputs = self.outputs(table, &numbers.collect::<Vec<_>>());
         let rows = DataFrame::new(self.of.state.clone(), plan);
-        self.of.held.all(rows.select(outputs)?).await
+        self.of.held.one(rows.select(outputs)?).await
     }
 
-    /// The table's columns, given each number within the rows, then the numbers of rows and
-    /// sessions before and up to each row.
+    /// What [`number`](Self::number) gives, given each number within the rows.
     fn outputs(&self, table: &SchemaRef, within: &[Expr]) -> Vec<Expr> {
         let shape = &self.of.shape;
         let number = |i: usize| {
@@ -185,15 +197,13 @@ impl Numbering<'_> {
                 Counted::Sessions | Counted::SessionIds => ident(SESSIONS) + within,
             }
         };
-        let mut outputs = Vec::new();
-        for (field, source) in table.fields().iter().zip(&shape.columns) {
-            let value = match source {
-                Source::Input(_) => ident(field.name().clone()),
-                Source::Number(i) => match &shape.numbers[*i].key {
-                    Some(key) => surrogate_key(vec![key.clone(), number(*i)]),
-                    None => number(*i),
-                },
+        let mut outputs: Vec<_> = shape.key.iter().map(|k| ident(k.clone())).collect();
+        for (place, i) in shape.number_places() {
+            let value = match &shape.numbers[i].key {
+                Some(key) => surrogate_key(vec![key.clone(), number(i)]),
+                None => number(i),
             };
+            let field = table.field(place);
             outputs.push(as_committed(value, field).alias(field.name()));
         }
         let sessions = shape
@@ -203,14 +213,16 @@ impl Numbering<'_> {
         let sessions = sessions.map_or_else(|| ident(SESSIONS), number);
         outputs.push(ident(ROWS).alias(ROWS));
         outputs.push(sessions.alias(SESSIONS));
+        outputs.push(ident(WHICH).alias(WHICH));
         outputs
     }
 
-    /// Takes the numbers of a batch's rows into the tails.
-    fn count(&self, batch: &RecordBatch, width: usize, tails: &mut Tails) -> Result<()> {
-        let key = columns(batch, &self.key_places(batch.schema().as_ref())?);
-        let number = |place: usize| batch.column(place).as_primitive::<Int64Type>();
-        let (before, sessions) = (number(width), number(width + 1));
+    /// Takes the numbers of rows into the tails.
+    fn count(&self, numbered: &RecordBatch, tails: &mut Tails) -> Result<()> {
+        let key = columns(numbered, &self.key_places(numbered.schema().as_ref())?);
+        let width = numbered.num_columns();
+        let number = |place: usize| numbered.column(place).as_primitive::<Int64Type>();
+        let (before, sessions) = (number(width - 3), number(width - 2));
         for (row, key) in self.keys.rows(&key)?.into_iter().enumerate() {
             let tail = tails.entry(key).or_insert_with(|| Tail {
                 rows: before.value(row),
@@ -222,18 +234,160 @@ impl Numbering<'_> {
         Ok(())
     }
 
+    /// The rows to write, and the places of those that are no longer there.
+    async fn difference(
+        &self,
+        change: &InputChange,
+        old: &Old,
+        numbered: &RecordBatch,
+    ) -> Result<Option<(Vec<RecordBatch>, Positions)>> {
+        let mut positions = Positions::default();
+        for (row, went) in old.went.iter().enumerate() {
+            if *went {
+                let (file, row) = old.place(row);
+                positions.insert(file, row.unsigned_abs());
+            }
+        }
+        let mut inputs = Vec::new();
+        for (batch, rows) in change.came.iter().enumerate() {
+            inputs.extend((0..rows.num_rows()).map(|row| (batch, row)));
+        }
+        let (mut from, mut numbers_of_came) = (Vec::new(), Vec::new());
+        let (mut stay, mut numbers_of_old) = (Vec::new(), Vec::new());
+        let which = numbered.column(numbered.num_columns() - 1);
+        for (row, which) in (0_u64..).zip(which.as_primitive::<Int64Type>().values()) {
+            let which = usize::try_from(*which).unwrap_or(usize::MAX);
+            match inputs.get(which) {
+                Some(found) => {
+                    from.push(*found);
+                    numbers_of_came.push(row);
+                }
+                None => {
+                    stay.push((which - inputs.len()) as u64);
+                    numbers_of_old.push(row);
+                }
+            }
+        }
+        let mut came = Vec::new();
+        if !from.is_empty() {
+            let batches: Vec<_> = change.came.iter().collect();
+            let rows = interleave_record_batch(&batches, &from)?;
+            came.push(self.with_numbers(&rows, numbered, numbers_of_came)?);
+        }
+        let differ = self.differ(old, &stay, numbered, &numbers_of_old)?;
+        let mut anew = HashMap::new();
+        for (i, _) in differ.iter().enumerate().filter(|(_, differs)| **differs) {
+            let (file, row) = old.place(usize::try_from(stay[i]).unwrap_or(usize::MAX));
+            positions.insert(file, row.unsigned_abs());
+            anew.insert((file, row), numbers_of_old[i]);
+        }
+        let Some(rows) = self.whole_rows(&anew).await? else {
+            return Ok(None);
+        };
+        for batch in &rows {
+            let width = batch.num_columns();
+            let files = batch.column(width - 2).as_primitive::<UInt32Type>();
+            let places = batch.column(width - 1).as_primitive::<Int64Type>();
+            let places = files.values().iter().zip(places.values());
+            let numbers = places.map(|(file, row)| anew.get(&(*file, *row)).copied());
+            let Some(numbers) = numbers.collect::<Option<Vec<_>>>() else {
+                return internal_err!("a row was read that is not to be numbered");
+            };
+            came.push(self.with_numbers(batch, numbered, numbers)?);
+        }
+        Ok(Some((came, positions)))
+    }
+
+    /// Whether rows that stay have other numbers than they had.
+    fn differ(
+        &self,
+        old: &Old,
+        stay: &[u64],
+        numbered: &RecordBatch,
+        numbers: &[u64],
+    ) -> Result<Vec<bool>> {
+        let stay = UInt64Array::from(stay.to_vec());
+        let numbers = UInt64Array::from(numbers.to_vec());
+        let mut differ = vec![false; stay.len()];
+        for (place, _) in self.of.shape.number_places() {
+            let name = self.of.base.schema.field(place).name();
+            let old = take(column(&old.rows, name)?, &stay, None)?;
+            let new = take(column(numbered, name)?, &numbers, None)?;
+            let new = cast(&new, old.data_type())?;
+            for (differs, now) in differ.iter_mut().zip(distinct(&old, &new)?.iter()) {
+                *differs |= now.unwrap_or(true);
+            }
+        }
+        Ok(differ)
+    }
+
+    /// All of the input's columns of the committed rows at these places, and their places;
+    /// `None` if they are too many.
+    async fn whole_rows(
+        &self,
+        at: &HashMap<(u32, i64), u64>,
+    ) -> Result<Option<Vec<RecordBatch>>> {
+        if at.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let base = self.of.base;
+        let mut rows: BTreeMap<Path, RoaringTreemap> = BTreeMap::new();
+        for (file, row) in at.keys() {
+            let file = usize::try_from(*file).ok().and_then(|i| base.files.get(i));
+            let Some(file) = file else {
+                return internal_err!("a committed row is in no file");
+            };
+            let of_file = rows.entry(file.path.clone()).or_default();
+            of_file.insert(row.unsigned_abs());
+        }
+        let rows = rows.into_iter();
+        let rows = rows.map(|(path, rows)| (path, DeletionVector::from(rows)));
+        let table = committed(self.of.job.table.stores(), base)?.with_positions();
+        let rows = scan(&self.of.state, table.at_rows(&rows.collect()))?;
+        let inputs = self.of.shape.inputs().map(|(place, _)| place);
+        let names = inputs.map(|place| ident(base.schema.field(place).name().clone()));
+        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
+        let rows = rows.select(names.chain(places).collect::<Vec<_>>())?;
+        self.of.held.all(rows).await
+    }
+
+    /// Rows as the table has them: the input's columns are in `rows`, the numbers at some
+    /// places of `numbered`.
+    fn with_numbers(
+        &self,
+        rows: &RecordBatch,
+        numbered: &RecordBatch,
+        numbers: Vec<u64>,
+    ) -> Result<RecordBatch> {
+        let table = &self.of.base.schema;
+        let numbers = UInt64Array::from(numbers);
+        let columns = table.fields().iter().zip(&self.of.shape.columns);
+        let columns = columns.map(|(field, source)| {
+            let found = match source {
+                Source::Input(_) => Arc::clone(column(rows, field.name())?),
+                Source::Number(_) => {
+                    take(column(numbered, field.name())?, &numbers, None)?
+                }
+            };
+            Ok(cast(&found, field.data_type())?)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        Ok(RecordBatch::try_new(Arc::clone(table), columns)?)
+    }
+
     /// The tails of all keys that have changed: those without a row here end before it.
     fn tails_of(
         &self,
         change: &InputChange,
-        old: &[RecordBatch],
+        old: &RecordBatch,
         starts: &Tails,
         numbered: &Tails,
     ) -> Result<(Tails, RecordBatch)> {
         let schema = tails_schema(&self.of.shape, &self.of.base.schema)?;
         let mut tails = Tails::new();
         let (mut columns_of, mut ordered) = (Vec::new(), Vec::new());
-        let all = change.came.iter().chain(&change.went).chain(old);
+        let all = change.came.iter().chain(&change.went);
+        let all = all.chain(std::iter::once(old));
         for batch in all {
             let key = columns(batch, &self.key_places(batch.schema().as_ref())?);
             let mut picked = Vec::new();
@@ -259,5 +413,12 @@ impl Numbering<'_> {
         }
         let batch = batch_of(&together, &ordered, &schema)?;
         Ok((tails, batch))
+    }
+}
+
+fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    match rows.column_by_name(name) {
+        Some(column) => Ok(column),
+        None => internal_err!("there is no column `{name}`"),
     }
 }

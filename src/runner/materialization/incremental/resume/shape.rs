@@ -1,6 +1,8 @@
 //! Which models can be taken up where they stopped: rows of an input, and numbers over one
 //! window by key and time.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError};
@@ -107,6 +109,29 @@ impl Shape {
         columns.filter_map(|(place, source)| match source {
             Source::Input(input) => Some((place, *input)),
             Source::Number(_) => None,
+        })
+    }
+
+    /// The places of the columns that its numbers are made of.
+    pub(super) fn told_by(&self, table: &SchemaRef) -> Vec<usize> {
+        let mut named: BTreeSet<String> = self.key.iter().cloned().collect();
+        named.insert(self.time.clone());
+        for number in &self.numbers {
+            for expr in std::iter::once(&number.function).chain(&number.key) {
+                named.extend(expr.column_refs().iter().map(|c| c.name.clone()));
+            }
+        }
+        let inputs = self.inputs().map(|(place, _)| place);
+        let named = inputs.filter(|place| named.contains(table.field(*place).name()));
+        named.collect()
+    }
+
+    /// The places of the numbers.
+    pub(super) fn number_places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(place, source)| match source {
+            Source::Number(number) => Some((place, *number)),
+            Source::Input(_) => None,
         })
     }
 

@@ -12,6 +12,7 @@ use super::input::InputChange;
 use super::tails::columns;
 use crate::runner::materialization::incremental::key_set::KeySet;
 use crate::runner::materialization::incremental::key_times::KeyTimes;
+use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 use crate::runner::materialization::incremental::rows::positioned_rows_of;
 
 /// The keys that have changed and from when on.
@@ -49,8 +50,9 @@ impl<'a> Suffix<'a> {
         self.from.keys()
     }
 
-    /// The rows, with their places in the table's files; `None` if they are too many.
-    pub(super) async fn read(&self) -> Result<Option<Vec<RecordBatch>>> {
+    /// These columns of the rows, and behind them their places in the table's files; `None` if
+    /// they are too many, or if one has no time.
+    pub(super) async fn read(&self, columns: &[usize]) -> Result<Option<RecordBatch>> {
         let of = self.of;
         let schema = &of.base.schema;
         let rows = positioned_rows_of(&of.state, of.job.table.stores(), of.base)?;
@@ -59,11 +61,15 @@ impl<'a> Suffix<'a> {
         let key = of.shape.key.iter().map(|name| ident(name.clone()));
         let key: Vec<_> = key.collect();
         let rows = rows.filter(self.from.predicate(&key, &time, field.data_type())?)?;
-        let Some(batches) = of.held.all(rows).await? else {
+        let names = columns.iter().map(|place| schema.field(*place).name());
+        let names = names.map(|name| ident(name.clone()));
+        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
+        let rows = rows.select(names.chain(places).collect::<Vec<_>>())?;
+        let Some(rows) = of.held.one(rows).await? else {
             return Ok(None);
         };
-        let time = schema.index_of(&of.shape.time)?;
-        let timed = batches.iter().all(|b| b.column(time).null_count() == 0);
-        Ok(timed.then_some(batches))
+        let time = rows.column_by_name(&of.shape.time);
+        let timed = time.is_some_and(|time| time.null_count() == 0);
+        Ok(timed.then_some(rows))
     }
 }
