@@ -293,6 +293,36 @@ const MODELS: &[(&str, &str)] = &[
          left join {{ source('raw', 'people') }} p on e.k = p.k",
     ),
     (
+        "hours_of_first",
+        "{{ config(unique_key='id') }}
+         with hours as (
+             select id, tag, session_id, k, date_trunc('hour', happened_at) as hour
+             from {{ ref('sessions_of_first') }}
+         )
+         select *, session_number(hour, gap => '1 hour')
+             over (partition by k order by hour) as session
+         from hours",
+    ),
+    (
+        "first_with_latest",
+        "{{ config(unique_key='id') }}
+         select f.*, l.tag as latest_tag, l.least, coalesce(l.tag, f.tag) as any_tag
+         from {{ ref('sessions_of_first') }} f left join {{ ref('latest') }} l on l.k = f.k
+         where l.last is null or l.last > 1",
+    ),
+    (
+        "tags_with_latest",
+        "{{ config(unique_key='tag') }}
+         select f.*, l.least
+         from {{ ref('sessions_of_first') }} f left join {{ ref('latest') }} l on l.k = f.k",
+    ),
+    (
+        "first_of_people",
+        "{{ config(unique_key='id') }}
+         select f.*, p.name, p.rank
+         from {{ ref('sessions_of_first') }} f join {{ source('raw', 'people') }} p on p.k = f.k",
+    ),
+    (
         "as_table",
         "{{ config(materialized='table') }}
          select k, count(*) as n, max(so_far) as most from {{ ref('deduplicated') }} group by k",

@@ -23,7 +23,7 @@ use futures::StreamExt;
 
 use super::changes::{CHANGE, net_with};
 use super::fine::{Committed, Wanted};
-use super::places::{Gone, Places, Positions, packed, repeated};
+use super::places::{Gone, Positions, packed, repeated};
 use super::row_index::RowIndex;
 use super::rows::committed_column;
 use super::went::commit_rows;
@@ -55,14 +55,16 @@ pub(super) struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Commits the difference; `metadata` goes into the same entry.
+    /// Commits the difference, and that the rows at `gone` go; `metadata` is in the same entry.
     pub(super) async fn apply(
         &self,
+        gone: Positions,
         metadata: BTreeMap<String, String>,
     ) -> crate::runner::error::Result<Applied> {
         let schema = Arc::clone(&self.base.schema);
         let mut fresh = self.job.table.writer(schema).map_err(store_error)?;
         let mut went = Went::new(&self.context);
+        went.positions.extend(gone);
         let difference = self.difference().await.map_err(execution_error)?;
         let came = self.split(difference, &mut fresh, &mut went).await?;
         let rows = went.rows();
@@ -179,9 +181,7 @@ impl Update<'_> {
                 let mut stream = rows.execute_stream().await?;
                 while let Some(batch) = stream.next().await {
                     let batch = batch?;
-                    let mut places = Places::default();
-                    places.add(&alike.taken(&batch, width)?, width)?;
-                    positions.extend(places.positions());
+                    positions.add_all(&alike.taken(&batch, width)?);
                 }
             }
         }

@@ -28,6 +28,8 @@ pub(super) struct Changed {
     pub(super) new: FileTable,
     /// Rows that were read and count no longer; a lake's are never known.
     pub(super) old: Vec<FileTable>,
+    /// Whether no file was only copied: then an update has found that these rows differ.
+    pub(super) are_all_changes: bool,
 }
 
 impl Changed {
@@ -138,9 +140,13 @@ impl Search<'_> {
         changed: &Changed,
         wanted: &[Expr],
     ) -> Result<DataFrame> {
-        if changed.old.is_empty() {
-            let new = rescan(&leaf.scan, Arc::new(changed.new.clone()))?;
-            return named(DataFrame::new(self.state.clone(), new), wanted);
+        if self.all_differ(leaf, changed) {
+            let rows = |table: &FileTable| {
+                let rows = rescan(&leaf.scan, Arc::new(table.clone()))?;
+                named(DataFrame::new(self.state.clone(), rows), wanted)
+            };
+            let old = changed.old.iter().map(rows);
+            return old.fold(rows(&changed.new), |all, old| all?.union(old?));
         }
         let rows = self.signed_rows_of(leaf, changed, wanted)?;
         rows.drop_columns(&[CHANGE])
@@ -167,6 +173,12 @@ impl Search<'_> {
         let both = net_with(both, places.collect(), Vec::new())?;
         let wanted = (0..wanted.len()).map(|i| ident(place(columns.len() + i)));
         both.select(wanted.chain([ident(CHANGE)]).collect::<Vec<_>>())
+    }
+
+    /// Whether it is known that no row that came is like one that went, as far as the model
+    /// uses it.
+    pub(super) fn all_differ(&self, leaf: &Leaf, changed: &Changed) -> bool {
+        changed.old.is_empty() || changed.are_all_changes && uses_all(self.used, leaf)
     }
 
     fn used_columns(&self, leaf: &Leaf) -> Vec<Expr> {
@@ -253,6 +265,14 @@ pub(super) async fn collect(
         }
     }
     Ok(())
+}
+
+/// Whether a model that uses these columns uses all of a leaf's.
+pub(super) fn uses_all(used: &BTreeMap<String, BTreeSet<String>>, leaf: &Leaf) -> bool {
+    let used = used.get(&leaf.location);
+    let schema = leaf.table.arrow_schema();
+    let mut fields = schema.fields().iter();
+    used.is_none_or(|used| fields.all(|field| used.contains(field.name())))
 }
 
 /// The columns that `plan` reads of each location once it is optimized.

@@ -10,19 +10,29 @@
 //! rows of keys that change whole ────┘
 //! ```
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, JoinType, Result};
+use datafusion::common::{Column, JoinType, Result, internal_err};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, not};
+use datafusion::prelude::DataFrame;
+use futures::StreamExt;
 
-use super::changes::{Changed, Search, collect, key_types};
+use super::changes::{Changed, Search, collect, key_types, named};
+use super::elsewhere::Elsewhere;
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule, Separated, separate};
+use super::places::{Positions, packed};
+use super::row_index::RowIndex;
 use crate::runner::materialization::Job;
 use crate::runner::materialization::reading::{
     Leaf, is_read_once, replace_scans, rescan,
 };
+use crate::table::TableVersion;
 
 /// Rows to recompute.
 pub(super) enum Wanted {
@@ -58,14 +68,18 @@ pub(super) struct Fine {
     changed: Changed,
     /// The unique key in terms of that leaf.
     of_leaf: Vec<Expr>,
+    /// Whether no row that came there is like one that went.
+    all_differ: bool,
+    /// Whether the committed rows of `rows` are known and go without a further look.
+    rows_go: bool,
+    /// The unique keys of rows that come although their row of the leaf is as it was, if they
+    /// are known.
+    elsewhere: Option<Arc<KeySet>>,
 }
 
 impl Wanted {
     /// The committed rows among them.
     pub(super) fn committed(&self) -> Vec<Committed> {
-        let names = |columns: &[Column]| -> Vec<Expr> {
-            columns.iter().map(|c| ident(c.name.clone())).collect()
-        };
         match self {
             Self::Keys { key, keys } => vec![Committed {
                 filter: keys.filled_predicate(&names(key)),
@@ -76,18 +90,26 @@ impl Wanted {
             Self::Fine(fine) => {
                 let is_whole = fine.whole.filled_predicate(&names(&fine.key));
                 let row = fine.rows.filled_predicate(&names(&fine.unique));
-                let mut parts = vec![Committed {
-                    filter: row.and(not(is_whole.clone())),
-                    columns: fine.unique.clone(),
-                    keys: Arc::clone(&fine.rows),
-                    // they go if the rows that they were made of went
-                    change: 0,
-                }];
-                if fine.whole.len() > 0 {
+                let mut parts = Vec::new();
+                if !fine.rows_go {
                     parts.push(Committed {
-                        filter: is_whole,
-                        columns: fine.key.clone(),
-                        keys: Arc::clone(&fine.whole),
+                        filter: row.clone().and(not(is_whole.clone())),
+                        columns: fine.unique.clone(),
+                        keys: Arc::clone(&fine.rows),
+                        // they go if the rows that they were made of went
+                        change: 0,
+                    });
+                }
+                let known = fine.elsewhere.is_some();
+                let (columns, keys, filter) = match known {
+                    true => (&fine.unique, &fine.rows, row.and(is_whole)),
+                    false => (&fine.key, &fine.whole, is_whole),
+                };
+                if fine.whole.len() > 0 && keys.len() > 0 {
+                    parts.push(Committed {
+                        filter,
+                        columns: columns.clone(),
+                        keys: Arc::clone(keys),
                         change: -1,
                     });
                 }
@@ -143,8 +165,11 @@ impl Fine {
             key: key.to_vec(),
             whole,
             changed: changed.clone(),
+            all_differ: search.all_differ(&leaf, changed),
             leaf,
             of_leaf,
+            rows_go: false,
+            elsewhere: None,
         }))
     }
 
@@ -175,11 +200,11 @@ impl Fine {
 
     /// The plans that give the rows, out of `plan`, which gives all rows of the keys.
     pub(super) fn plans(&self, plan: &LogicalPlan) -> Result<Vec<(LogicalPlan, i64)>> {
-        let key: Vec<_> = self.key.iter().cloned().map(Expr::Column).collect();
-        let is_whole = self.whole.filled_predicate(&key);
+        let is_whole = self.whole.filled_predicate(&columns(&self.key));
         let mut plans = Vec::new();
         let came = (self.changed.new.clone(), 1);
-        let went = self.changed.old.iter().map(|old| (old.clone(), -1));
+        let went = self.changed.old.iter().filter(|_| !self.rows_go);
+        let went = went.map(|old| (old.clone(), -1));
         for (table, change) in std::iter::once(came).chain(went) {
             let table: Arc<dyn TableProvider> = Arc::new(table);
             let of_table = replace_scans(plan, &self.leaf.location, |scan| {
@@ -189,12 +214,133 @@ impl Fine {
             let rows = rows.filter(not(is_whole.clone()))?.build()?;
             plans.push((rows, change));
         }
-        if self.whole.len() > 0 {
-            let rows = LogicalPlanBuilder::from(plan.clone()).filter(is_whole)?;
+        let anew = match &self.elsewhere {
+            None => Some(is_whole),
+            Some(came) => {
+                let sets = [&self.rows, came].into_iter();
+                let sets = sets.filter(|set| set.len() > 0);
+                let unique = columns(&self.unique);
+                let of = sets.map(|set| set.filled_predicate(&unique));
+                of.reduce(Expr::or).map(|of| is_whole.and(of))
+            }
+        };
+        if let (true, Some(anew)) = (self.whole.len() > 0, anew) {
+            let rows = LogicalPlanBuilder::from(plan.clone()).filter(anew)?;
             plans.push((rows.build()?, 1));
         }
         Ok(plans)
     }
+
+    /// Finds rows that go, and those of keys that change whole that come, by few of their columns,
+    /// so that all columns are read of no others; the places of those that go.
+    pub(super) async fn look(
+        &mut self,
+        job: &Job,
+        base: &TableVersion,
+        search: &Search<'_>,
+        plan: &LogicalPlan,
+    ) -> Result<Positions> {
+        let mut went = Positions::default();
+        if self.all_differ
+            && let Some(rows) = self.rows_that_go(job, base, search).await?
+        {
+            went = rows;
+            self.rows_go = true;
+        }
+        if self.whole.len() > 0
+            && let Some(found) =
+                Elsewhere::of(job, base, search.state, self, plan).await?
+        {
+            went.extend(found.went);
+            self.elsewhere = Some(found.came);
+        }
+        Ok(went)
+    }
+
+    /// The places of the committed rows whose row of the leaf went; `None` if their unique key
+    /// does not tell them.
+    async fn rows_that_go(
+        &self,
+        job: &Job,
+        base: &TableVersion,
+        search: &Search<'_>,
+    ) -> Result<Option<Positions>> {
+        let went = Arc::new(self.rows.empty(search.pool));
+        for old in &self.changed.old {
+            let old = rescan(&self.leaf.scan, Arc::new(old.clone()))?;
+            let old = DataFrame::new(search.state.clone(), old);
+            let unique = named(old, &self.of_leaf)?;
+            collect(unique, &[(&went, self.of_leaf.len())]).await?;
+        }
+        let index = RowIndex::of(job, search.state, &base.schema);
+        let at = (search.state, job.table.stores());
+        let (index, unique) = (index.as_ref(), names(&self.unique));
+        let rows = RowIndex::rows_of(index, at, base, &self.unique, &self.rows).await?;
+        let is_whole = self.whole.filled_predicate(&names(&self.key));
+        let rows = rows.filter(self.rows.filled_predicate(&unique).and(not(is_whole)))?;
+        let rows = rows.select([unique, vec![packed()]].concat())?;
+        let mut stream = rows.execute_stream().await?;
+        let mut seen = HashSet::new();
+        let mut places = Positions::charged_to(search.pool);
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let Some((place, key)) = batch.columns().split_last() else {
+                return internal_err!("committed rows without places");
+            };
+            if went.contains(key, batch.num_rows())?.true_count() < batch.num_rows() {
+                return Ok(None);
+            }
+            for hash in went.hashes(key, batch.num_rows())? {
+                if !seen.insert(hash) {
+                    return Ok(None);
+                }
+            }
+            for place in place.as_primitive::<Int64Type>().values() {
+                places.add(*place)?;
+            }
+        }
+        Ok(Some(places))
+    }
+
+    /// The names of the unique key.
+    pub(super) fn unique_names(&self) -> Vec<&String> {
+        self.unique.iter().map(|column| &column.name).collect()
+    }
+
+    /// No unique keys.
+    pub(super) fn no_rows(&self, pool: &Arc<dyn MemoryPool>) -> Arc<KeySet> {
+        Arc::new(self.rows.empty(pool))
+    }
+
+    /// Whether a committed row is of a key that changes whole, and made of a row of the leaf
+    /// that is as it was.
+    pub(super) fn committed_elsewhere(&self) -> Expr {
+        self.is_elsewhere(&names(&self.key), &names(&self.unique))
+    }
+
+    /// Such rows as they are now, out of `plan`.
+    pub(super) fn rows_elsewhere(&self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        let is_elsewhere = self.is_elsewhere(&columns(&self.key), &columns(&self.unique));
+        let rows = LogicalPlanBuilder::from(plan.clone());
+        rows.filter(is_elsewhere)?.build()
+    }
+
+    fn is_elsewhere(&self, key: &[Expr], unique: &[Expr]) -> Expr {
+        let is_whole = self.whole.filled_predicate(key);
+        match self.rows.len() {
+            0 => is_whole,
+            _ => is_whole.and(not(self.rows.predicate(unique))),
+        }
+    }
+}
+
+/// Columns of the model as its table has them.
+fn names(columns: &[Column]) -> Vec<Expr> {
+    columns.iter().map(|c| ident(c.name.clone())).collect()
+}
+
+fn columns(columns: &[Column]) -> Vec<Expr> {
+    columns.iter().cloned().map(Expr::Column).collect()
 }
 
 /// The columns of the model that its `unique_key` names.

@@ -100,7 +100,12 @@ impl KeySet {
         keys.hashes.len()
     }
 
-    fn contains(&self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
+    /// Which of some keys are in it.
+    pub(super) fn contains(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> Result<BooleanArray> {
         let hashes = self.hashes(columns, rows)?;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let found = hashes.iter().map(|hash| keys.hashes.contains(hash));

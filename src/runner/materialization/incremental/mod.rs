@@ -22,6 +22,7 @@ mod bits;
 mod bounded;
 mod changes;
 mod columns;
+mod elsewhere;
 mod fine;
 mod fold;
 mod increment;
@@ -63,6 +64,7 @@ use fold::Folded;
 use futures::future::BoxFuture;
 use key_set::KeySet;
 use lineage::{Reason, Separated, separate};
+use places::Positions;
 use resume::Resumption;
 use row_index::{ROW_INDEX, RowIndex};
 use since::changed_leaves;
@@ -231,7 +233,7 @@ impl ByKey {
             changed: &self.changed,
             used: &used,
         };
-        let (wanted, plans) = self.wanted(job, base, &search).await?;
+        let (wanted, plans, went) = self.wanted(job, base, &search).await?;
         let new_files = self.changed.values().any(Changed::is_of_lake);
         if self.keys.len() == 0 && !new_files {
             return Ok(no_op());
@@ -244,7 +246,8 @@ impl ByKey {
             wanted: &wanted,
             plans,
         };
-        let applied = update.apply(table::metadata(job, reading)).await?;
+        let metadata = table::metadata(job, reading);
+        let applied = update.apply(went, metadata).await?;
         Ok(Built {
             rows: Some(applied.came),
             bytes: Some(applied.bytes),
@@ -257,13 +260,14 @@ impl ByKey {
         })
     }
 
-    /// The rows that have to be computed anew, and the plans that give them.
+    /// The rows that have to be computed anew, the plans that give them, and places of rows
+    /// that go already.
     async fn wanted(
         &self,
         job: &Job,
         base: &TableVersion,
         search: &Search<'_>,
-    ) -> Result<(Wanted, Vec<(LogicalPlan, i64)>)> {
+    ) -> Result<(Wanted, Vec<(LogicalPlan, i64)>, Positions)> {
         let restricted = &self.separated.restricted;
         let plan = self.separated.plan.clone();
         let by_key = || Wanted::Keys {
@@ -277,23 +281,26 @@ impl ByKey {
                 .await
                 .map_err(execution_error)?
         {
-            return Ok((by_key(), vec![(plan, 1)]));
+            return Ok((by_key(), vec![(plan, 1)], Positions::default()));
         }
         let bounded = Bounded::of(job, base, &self.key, search);
         if let Some(bounded) = bounded.map_err(execution_error)? {
             let plan = bounded.plan(&plan, search, &self.keys).await;
-            return Ok((by_key(), vec![(plan.map_err(execution_error)?, 1)]));
+            let plans = vec![(plan.map_err(execution_error)?, 1)];
+            return Ok((by_key(), plans, Positions::default()));
         }
         let fine = Fine::of(job, &self.key, &self.separated, search);
-        if let Some(fine) = fine.map_err(execution_error)? {
+        if let Some(mut fine) = fine.map_err(execution_error)? {
             let filled = fine.fill(&self.keys, restricted, search).await;
             filled.map_err(execution_error)?;
+            let went = fine.look(job, base, search, &plan).await;
+            let went = went.map_err(execution_error)?;
             let plans = fine.plans(&plan).map_err(execution_error)?;
-            return Ok((Wanted::Fine(Box::new(fine)), plans));
+            return Ok((Wanted::Fine(Box::new(fine)), plans, went));
         }
         let filled = search.fill(&self.keys, restricted).await;
         filled.map_err(execution_error)?;
-        Ok((by_key(), vec![(plan, 1)]))
+        Ok((by_key(), vec![(plan, 1)], Positions::default()))
     }
 }
 

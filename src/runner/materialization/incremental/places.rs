@@ -137,37 +137,6 @@ impl Gone {
     }
 }
 
-/// Committed rows by their values, with their places.
-#[derive(Debug, Default)]
-pub(super) struct Places(HashMap<u128, Vec<(u32, u64)>>);
-
-impl Places {
-    /// Takes in rows with `width` columns and, behind them, the file and the row.
-    pub(super) fn add(&mut self, rows: &RecordBatch, width: usize) -> Result<()> {
-        let all: Vec<usize> = (0..width).collect();
-        let hashes = hashes(&rows.project(&all)?)?;
-        let files = rows.column(width).as_primitive::<UInt32Type>();
-        let places = rows.column(width + 1).as_primitive::<Int64Type>();
-        let places = files.values().iter().zip(places.values());
-        for (hash, (file, row)) in hashes.into_iter().zip(places) {
-            self.0
-                .entry(hash)
-                .or_default()
-                .push((*file, row.unsigned_abs()));
-        }
-        Ok(())
-    }
-
-    /// The places of all rows.
-    pub(super) fn positions(self) -> Positions {
-        let mut positions = Positions::default();
-        for (file, row) in self.0.into_values().flatten() {
-            positions.insert(file, row);
-        }
-        positions
-    }
-}
-
 /// Places of rows, by the file's place among the table's.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
@@ -193,6 +162,16 @@ impl Positions {
             // a row among others takes two bytes
             Some(reservation) => reservation.try_grow(2),
             None => Ok(()),
+        }
+    }
+
+    /// Adds the places of rows that have them in their last columns, the file and the row.
+    pub(super) fn add_all(&mut self, rows: &RecordBatch) {
+        let width = rows.num_columns();
+        let files = rows.column(width - 2).as_primitive::<UInt32Type>();
+        let places = rows.column(width - 1).as_primitive::<Int64Type>();
+        for (file, row) in files.values().iter().zip(places.values()) {
+            self.insert(*file, row.unsigned_abs());
         }
     }
 
@@ -230,7 +209,7 @@ pub(super) fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<Recor
 }
 
 /// 128 bits a row, out of two independent functions.
-fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
+pub(super) fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
     let mut first = vec![0; rows.num_rows()];
     let mut second = vec![0; rows.num_rows()];
     let columns: Vec<_> = rows.columns().iter().map(as_bits).collect();
@@ -272,21 +251,27 @@ mod tests {
     }
 
     #[test]
-    fn places_are_left_of_rows_that_did_not_come_again() {
+    fn rows_are_marked_as_often_as_they_went() {
+        let mut gone = Gone::default();
+        let mut all = Gone::default();
+        gone.add(&rows(&["a", "b"])).unwrap();
+        all.add(&rows(&["a", "b"])).unwrap();
+        let there = rows(&["a", "a", "c"]);
+        assert_eq!(gone.marks(&there).unwrap(), [true, false, false]);
+        assert_eq!(all.like(&there).unwrap(), [true, true, false]);
+        assert_eq!(gone.rows(), 1);
+    }
+
+    #[test]
+    fn places_are_those_of_the_last_columns() {
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "a", "b"]));
         let files: ArrayRef = Arc::new(UInt32Array::from(vec![0, 1, 1]));
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, 0, 5]));
         let there = [("s", texts), ("f", files), ("r", numbers)];
-        let mut places = Places::default();
-        places
-            .add(&RecordBatch::try_from_iter(there).unwrap(), 1)
-            .unwrap();
-        assert_eq!(places.strike(&rows(&["a", "c"])).unwrap(), rows(&["c"]));
-        let left = places.left();
-        assert_eq!(left.rows(), 2);
-        assert!(
-            left.files()
-                .any(|(file, rows)| file == 1 && rows.contains(5))
-        );
+        let mut places = Positions::default();
+        places.add_all(&RecordBatch::try_from_iter(there).unwrap());
+        let mut files = places.files();
+        assert_eq!(files.next().unwrap().0, 0);
+        assert!(files.next().unwrap().1.iter().eq([0, 5]));
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ident};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
@@ -24,7 +24,10 @@ use crate::runner::materialization::reading::{Leaf, replace_scans, rescan};
 /// Rows that came and rows that went, with the table's names and types.
 pub(super) struct InputChange {
     pub(super) came: Vec<RecordBatch>,
+    /// Of these it may be a few columns alone.
     pub(super) went: Vec<RecordBatch>,
+    /// Whether a row may be among both.
+    pub(super) may_cancel_out: bool,
 }
 
 /// Reads the rows by which the input of a [`Shape`] has changed.
@@ -38,13 +41,13 @@ pub(super) struct InputReader<'a> {
 }
 
 /// What rows in memory are charged to, and how many there may be.
-pub(super) struct Held {
+pub(in super::super) struct Held {
     reservation: MemoryReservation,
     most_rows: usize,
 }
 
 impl Held {
-    pub(super) fn new(pool: &Arc<dyn MemoryPool>, most_rows: usize) -> Self {
+    pub(in super::super) fn new(pool: &Arc<dyn MemoryPool>, most_rows: usize) -> Self {
         Self {
             reservation: MemoryConsumer::new("rows to number anew").register(pool),
             most_rows,
@@ -55,8 +58,16 @@ impl Held {
         &self.reservation
     }
 
+    /// The rows that were read are no longer there.
+    pub(super) fn release(&self) {
+        self.reservation.free();
+    }
+
     /// All rows of `frame`; `None` if they are too many to be held.
-    pub(super) async fn all(&self, frame: DataFrame) -> Result<Option<Vec<RecordBatch>>> {
+    pub(in super::super) async fn all(
+        &self,
+        frame: DataFrame,
+    ) -> Result<Option<Vec<RecordBatch>>> {
         let mut stream = frame.execute_stream().await?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.next().await {
@@ -86,15 +97,16 @@ impl Held {
 
 impl InputReader<'_> {
     /// The rows that came and went, and the index of what is read now; `None` if they cannot be
-    /// told from the files that changed.
+    /// told from the files that changed. Of rows that went the columns `told_by` are enough.
     pub(super) async fn change(
         &self,
         leaf: &Leaf,
         changed: &Changed,
         index: Option<KeyIndex>,
+        told_by: Option<&[usize]>,
     ) -> Result<Option<(InputChange, Option<KeyIndex>)>> {
         if is_row_by_row(&self.shape.input)? {
-            let change = self.row_by_row(leaf, changed).await?;
+            let change = self.row_by_row(leaf, changed, told_by).await?;
             return Ok(change.map(|change| (change, None)));
         }
         self.by_unique_key(leaf, changed, index).await
@@ -105,6 +117,7 @@ impl InputReader<'_> {
         &self,
         leaf: &Leaf,
         changed: &Changed,
+        told_by: Option<&[usize]>,
     ) -> Result<Option<InputChange>> {
         let came = self.rows(leaf, &(Arc::new(changed.new.clone()) as _))?;
         let Some(came) = self.held.all(came).await? else {
@@ -112,13 +125,22 @@ impl InputReader<'_> {
         };
         let mut went = Vec::new();
         for old in &changed.old {
-            let old = self.rows(leaf, &(Arc::new(old.clone()) as _))?;
+            let mut old = self.rows(leaf, &(Arc::new(old.clone()) as _))?;
+            if let Some(told_by) = told_by {
+                let names = told_by.iter().map(|place| self.table.field(*place).name());
+                let names: Vec<_> = names.map(|name| ident(name.clone())).collect();
+                old = old.select(names)?;
+            }
             let Some(old) = self.held.all(old).await? else {
                 return Ok(None);
             };
             went.extend(old);
         }
-        Ok(Some(InputChange { came, went }))
+        Ok(Some(InputChange {
+            came,
+            went,
+            may_cancel_out: told_by.is_none(),
+        }))
     }
 
     pub(super) fn scan(
@@ -161,12 +183,6 @@ pub(in super::super) fn only_leaf(input: &LogicalPlan) -> Result<Option<Leaf>> {
         1 => Ok(leaves.pop().flatten()),
         _ => Ok(None),
     }
-}
-
-/// The columns of the table that come from the input.
-pub(super) fn input_schema(shape: &Shape, table: &SchemaRef) -> SchemaRef {
-    let fields = shape.inputs().map(|(place, _)| table.field(place).clone());
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Whether each row is made of one row of the leaf.

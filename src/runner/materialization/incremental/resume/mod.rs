@@ -12,6 +12,7 @@
 //! late row those since then.
 
 mod beside;
+mod difference;
 mod input;
 mod numbering;
 mod old;
@@ -32,14 +33,14 @@ use futures::StreamExt;
 
 pub(super) use self::beside::beside;
 use self::beside::{INDEX, TAILS, TailsFile, tails_writer};
-use self::input::{Held, InputChange, InputReader};
-pub(super) use self::input::{is_row_by_row, only_leaf};
+pub(super) use self::input::{Held, is_row_by_row, only_leaf};
+use self::input::{InputChange, InputReader};
 use self::numbering::Numbering;
 use self::old::Old;
 use self::shape::Shape;
 use self::suffix::Suffix;
 use self::tails::{Keys, Tails};
-use super::changes::Changed;
+use super::changes::{Changed, used_columns, uses_all};
 use super::key_index::KeyIndex;
 use super::places::{Gone, Positions};
 use super::rows::rows_of;
@@ -74,6 +75,14 @@ struct Outcome {
     tails: Option<TailsChange>,
     index: Option<KeyIndex>,
     keys: usize,
+}
+
+/// What is found by some columns.
+enum Told {
+    /// `None`: the model cannot be taken up.
+    By(Option<Box<Outcome>>),
+    /// They do not tell which committed rows went.
+    Ambiguous,
 }
 
 /// What becomes of the tails.
@@ -176,7 +185,25 @@ impl<'a> Resumption<'a> {
         }))
     }
 
+    /// What the rows and tails become, if that can be told by few columns of the rows that go;
+    /// else by all of them.
     async fn outcome(&self) -> DataFusionResult<Option<Outcome>> {
+        let narrow = self.shape.told_by(&self.base.schema);
+        let all = self.shape.inputs().map(|(place, _)| place).collect();
+        match self.outcome_by(narrow, false).await? {
+            Told::Ambiguous => {
+                self.held.release();
+                match self.outcome_by(all, true).await? {
+                    Told::By(outcome) => Ok(outcome.map(|outcome| *outcome)),
+                    Told::Ambiguous => Ok(None),
+                }
+            }
+            Told::By(outcome) => Ok(outcome.map(|outcome| *outcome)),
+        }
+    }
+
+    /// `columns` are read of committed rows; whether they are `all` of the input's.
+    async fn outcome_by(&self, columns: Vec<usize>, all: bool) -> DataFusionResult<Told> {
         let reader = InputReader {
             job: self.job,
             state: &self.state,
@@ -186,27 +213,53 @@ impl<'a> Resumption<'a> {
         };
         let index = self.base.metadata.get(INDEX);
         let index = index.and_then(|text| KeyIndex::of_text(text));
-        let change = reader.change(&self.leaf, &self.changed, index).await?;
-        let Some((change, index)) = change else {
-            return Ok(None);
+        let told_by = (!all && self.all_differ()?).then_some(columns.as_slice());
+        let change = reader.change(&self.leaf, &self.changed, index, told_by);
+        let Some((change, index)) = change.await? else {
+            return Ok(Told::By(None));
         };
-        let change = net(&change)?;
-        let schema = input::input_schema(&self.shape, &self.base.schema);
-        let Some(suffix) = Suffix::of(self, &schema, &change)? else {
-            return Ok(None);
+        let change = match change.may_cancel_out {
+            true => net(&change)?,
+            false => change,
+        };
+        let Some(suffix) = Suffix::of(self, &change)? else {
+            return Ok(Told::By(None));
         };
         if suffix.keys().len() == 0 {
-            return Ok(Some(Outcome {
+            return Ok(Told::By(Some(Box::new(Outcome {
                 came: Vec::new(),
                 went: Positions::default(),
                 tails: None,
                 index,
                 keys: 0,
-            }));
+            }))));
         }
-        let Some(old) = self.old(&suffix, &change).await? else {
-            return Ok(None);
+        let numbers = self.shape.number_places().map(|(place, _)| place);
+        let read: Vec<_> = columns.iter().copied().chain(numbers).collect();
+        let Some(rows) = suffix.read(&read).await? else {
+            return Ok(Told::By(None));
         };
+        let old = Old::of(rows, columns, &change, self)?;
+        if old.is_ambiguous && !all {
+            return Ok(Told::Ambiguous);
+        }
+        let outcome = self.numbered(&change, index, &suffix, &old).await?;
+        Ok(Told::By(outcome.map(Box::new)))
+    }
+
+    /// Whether it is known that no row that came is like one that went.
+    fn all_differ(&self) -> DataFusionResult<bool> {
+        let used = used_columns(&self.state, self.job.rows.logical_plan())?;
+        Ok(self.changed.are_all_changes && uses_all(&used, &self.leaf))
+    }
+
+    async fn numbered(
+        &self,
+        change: &InputChange,
+        index: Option<KeyIndex>,
+        suffix: &Suffix<'_>,
+        old: &Old,
+    ) -> DataFusionResult<Option<Outcome>> {
         let keys = self.keys()?;
         let before = self.tails().await?;
         let set = suffix.keys();
@@ -220,7 +273,7 @@ impl<'a> Resumption<'a> {
             keys: &keys,
             tails: &found,
         };
-        let Some(numbered) = numbering.run(&change, &old).await? else {
+        let Some(numbered) = numbering.run(change, old).await? else {
             return Ok(None);
         };
         let (changed, rows) = numbered.tails;
@@ -235,29 +288,6 @@ impl<'a> Resumption<'a> {
             index,
             keys: set.len(),
         }))
-    }
-
-    /// The committed rows of `suffix`: of each the columns that it is numbered by, unless rows
-    /// that went cannot be told by these alone.
-    async fn old(
-        &self,
-        suffix: &Suffix<'_>,
-        change: &InputChange,
-    ) -> DataFusionResult<Option<Old>> {
-        let narrow = self.shape.told_by(&self.base.schema);
-        let all = self.shape.inputs().map(|(place, _)| place).collect();
-        for (columns, is_enough) in [(narrow, false), (all, true)] {
-            let numbers = self.shape.number_places().map(|(place, _)| place);
-            let read: Vec<_> = columns.iter().copied().chain(numbers).collect();
-            let Some(rows) = suffix.read(&read).await? else {
-                return Ok(None);
-            };
-            let old = Old::of(rows, columns, change, self)?;
-            if is_enough || !old.is_ambiguous {
-                return Ok(Some(old));
-            }
-        }
-        Ok(None)
     }
 
     /// Keys as bytes.
@@ -321,5 +351,9 @@ fn net(change: &InputChange) -> DataFusionResult<InputChange> {
     for batch in &change.went {
         went.push(gone.taken(batch, batch.num_columns())?);
     }
-    Ok(InputChange { came, went })
+    Ok(InputChange {
+        came,
+        went,
+        may_cancel_out: false,
+    })
 }

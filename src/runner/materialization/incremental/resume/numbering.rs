@@ -1,18 +1,14 @@
 //! Rows of some keys numbered anew, against those that are committed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array,
-    UInt64Array,
 };
-use datafusion::arrow::compute::kernels::cmp::distinct;
-use datafusion::arrow::compute::{
-    cast, concat, filter, filter_record_batch, interleave_record_batch, take,
-};
+use datafusion::arrow::compute::{cast, concat, filter, filter_record_batch, take};
 use datafusion::arrow::datatypes::{
-    DataType, Field, FieldRef, Int64Type, Schema, SchemaRef, UInt32Type,
+    DataType, Field, FieldRef, Int64Type, Schema, SchemaRef,
 };
 use datafusion::common::{Column, Result, internal_err};
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -20,19 +16,16 @@ use datafusion::logical_expr::{
     Expr, LogicalPlanBuilder, cast as logical_cast, ident, lit,
 };
 use datafusion::prelude::DataFrame;
-use object_store::path::Path;
-use roaring::RoaringTreemap;
 
 use super::Resumption;
+use super::difference::Difference;
 use super::input::InputChange;
 use super::old::{Old, told};
-use super::shape::{Counted, Source};
+use super::shape::Counted;
 use super::tails::{Keys, ROWS, SESSIONS, Tail, Tails, batch_of, columns, tails_schema};
-use crate::catalog::{FILE_COLUMN, ROW_COLUMN, committed};
 use crate::functions::expr_fn::surrogate_key;
 use crate::runner::materialization::incremental::places::Positions;
-use crate::runner::materialization::incremental::rows::{as_committed, scan};
-use crate::table::DeletionVector;
+use crate::runner::materialization::incremental::rows::as_committed;
 
 /// Which row a numbered one is.
 const WHICH: &str = "which row";
@@ -68,10 +61,14 @@ impl Numbering<'_> {
         let mut tails = Tails::new();
         self.count(&numbered, &mut tails)?;
         let tails = self.tails_of(change, &old.rows, &starts, &tails)?;
-        let Some((came, went)) = self.difference(change, old, &numbered).await? else {
-            return Ok(None);
+        let difference = Difference {
+            of: self.of,
+            change,
+            old,
+            numbered: &numbered,
         };
-        Ok(Some(Numbered { came, went, tails }))
+        let found = difference.rows().await?;
+        Ok(found.map(|(came, went)| Numbered { came, went, tails }))
     }
 
     fn key_places(&self, schema: &Schema) -> Result<Vec<usize>> {
@@ -234,147 +231,6 @@ impl Numbering<'_> {
         Ok(())
     }
 
-    /// The rows to write, and the places of those that are no longer there.
-    async fn difference(
-        &self,
-        change: &InputChange,
-        old: &Old,
-        numbered: &RecordBatch,
-    ) -> Result<Option<(Vec<RecordBatch>, Positions)>> {
-        let mut positions = Positions::default();
-        for (row, went) in old.went.iter().enumerate() {
-            if *went {
-                let (file, row) = old.place(row);
-                positions.insert(file, row.unsigned_abs());
-            }
-        }
-        let mut inputs = Vec::new();
-        for (batch, rows) in change.came.iter().enumerate() {
-            inputs.extend((0..rows.num_rows()).map(|row| (batch, row)));
-        }
-        let (mut from, mut numbers_of_came) = (Vec::new(), Vec::new());
-        let (mut stay, mut numbers_of_old) = (Vec::new(), Vec::new());
-        let which = numbered.column(numbered.num_columns() - 1);
-        for (row, which) in (0_u64..).zip(which.as_primitive::<Int64Type>().values()) {
-            let which = usize::try_from(*which).unwrap_or(usize::MAX);
-            match inputs.get(which) {
-                Some(found) => {
-                    from.push(*found);
-                    numbers_of_came.push(row);
-                }
-                None => {
-                    stay.push((which - inputs.len()) as u64);
-                    numbers_of_old.push(row);
-                }
-            }
-        }
-        let mut came = Vec::new();
-        if !from.is_empty() {
-            let batches: Vec<_> = change.came.iter().collect();
-            let rows = interleave_record_batch(&batches, &from)?;
-            came.push(self.with_numbers(&rows, numbered, numbers_of_came)?);
-        }
-        let differ = self.differ(old, &stay, numbered, &numbers_of_old)?;
-        let mut anew = HashMap::new();
-        for (i, _) in differ.iter().enumerate().filter(|(_, differs)| **differs) {
-            let (file, row) = old.place(usize::try_from(stay[i]).unwrap_or(usize::MAX));
-            positions.insert(file, row.unsigned_abs());
-            anew.insert((file, row), numbers_of_old[i]);
-        }
-        let Some(rows) = self.whole_rows(&anew).await? else {
-            return Ok(None);
-        };
-        for batch in &rows {
-            let width = batch.num_columns();
-            let files = batch.column(width - 2).as_primitive::<UInt32Type>();
-            let places = batch.column(width - 1).as_primitive::<Int64Type>();
-            let places = files.values().iter().zip(places.values());
-            let numbers = places.map(|(file, row)| anew.get(&(*file, *row)).copied());
-            let Some(numbers) = numbers.collect::<Option<Vec<_>>>() else {
-                return internal_err!("a row was read that is not to be numbered");
-            };
-            came.push(self.with_numbers(batch, numbered, numbers)?);
-        }
-        Ok(Some((came, positions)))
-    }
-
-    /// Whether rows that stay have other numbers than they had.
-    fn differ(
-        &self,
-        old: &Old,
-        stay: &[u64],
-        numbered: &RecordBatch,
-        numbers: &[u64],
-    ) -> Result<Vec<bool>> {
-        let stay = UInt64Array::from(stay.to_vec());
-        let numbers = UInt64Array::from(numbers.to_vec());
-        let mut differ = vec![false; stay.len()];
-        for (place, _) in self.of.shape.number_places() {
-            let name = self.of.base.schema.field(place).name();
-            let old = take(column(&old.rows, name)?, &stay, None)?;
-            let new = take(column(numbered, name)?, &numbers, None)?;
-            let new = cast(&new, old.data_type())?;
-            for (differs, now) in differ.iter_mut().zip(distinct(&old, &new)?.iter()) {
-                *differs |= now.unwrap_or(true);
-            }
-        }
-        Ok(differ)
-    }
-
-    /// All of the input's columns of the committed rows at these places, and their places;
-    /// `None` if they are too many.
-    async fn whole_rows(
-        &self,
-        at: &HashMap<(u32, i64), u64>,
-    ) -> Result<Option<Vec<RecordBatch>>> {
-        if at.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        let base = self.of.base;
-        let mut rows: BTreeMap<Path, RoaringTreemap> = BTreeMap::new();
-        for (file, row) in at.keys() {
-            let file = usize::try_from(*file).ok().and_then(|i| base.files.get(i));
-            let Some(file) = file else {
-                return internal_err!("a committed row is in no file");
-            };
-            let of_file = rows.entry(file.path.clone()).or_default();
-            of_file.insert(row.unsigned_abs());
-        }
-        let rows = rows.into_iter();
-        let rows = rows.map(|(path, rows)| (path, DeletionVector::from(rows)));
-        let table = committed(self.of.job.table.stores(), base)?.with_positions();
-        let rows = scan(&self.of.state, table.at_rows(&rows.collect()))?;
-        let inputs = self.of.shape.inputs().map(|(place, _)| place);
-        let names = inputs.map(|place| ident(base.schema.field(place).name().clone()));
-        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
-        let rows = rows.select(names.chain(places).collect::<Vec<_>>())?;
-        self.of.held.all(rows).await
-    }
-
-    /// Rows as the table has them: the input's columns are in `rows`, the numbers at some
-    /// places of `numbered`.
-    fn with_numbers(
-        &self,
-        rows: &RecordBatch,
-        numbered: &RecordBatch,
-        numbers: Vec<u64>,
-    ) -> Result<RecordBatch> {
-        let table = &self.of.base.schema;
-        let numbers = UInt64Array::from(numbers);
-        let columns = table.fields().iter().zip(&self.of.shape.columns);
-        let columns = columns.map(|(field, source)| {
-            let found = match source {
-                Source::Input(_) => Arc::clone(column(rows, field.name())?),
-                Source::Number(_) => {
-                    take(column(numbered, field.name())?, &numbers, None)?
-                }
-            };
-            Ok(cast(&found, field.data_type())?)
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        Ok(RecordBatch::try_new(Arc::clone(table), columns)?)
-    }
-
     /// The tails of all keys that have changed: those without a row here end before it.
     fn tails_of(
         &self,
@@ -413,12 +269,5 @@ impl Numbering<'_> {
         }
         let batch = batch_of(&together, &ordered, &schema)?;
         Ok((tails, batch))
-    }
-}
-
-fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
-    match rows.column_by_name(name) {
-        Some(column) => Ok(column),
-        None => internal_err!("there is no column `{name}`"),
     }
 }

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch};
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::logical_expr::ident;
 
 use super::Resumption;
 use super::input::InputChange;
 use super::tails::columns;
+use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 use crate::runner::materialization::incremental::key_set::KeySet;
 use crate::runner::materialization::incremental::key_times::KeyTimes;
-use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 use crate::runner::materialization::incremental::rows::positioned_rows_of;
 
 /// The keys that have changed and from when on.
@@ -25,17 +24,18 @@ impl<'a> Suffix<'a> {
     /// `None` if a row has no time.
     pub(super) fn of(
         of: &'a Resumption<'a>,
-        schema: &SchemaRef,
         change: &InputChange,
     ) -> Result<Option<Self>> {
         let pool = &of.state.runtime_env().memory_pool;
-        let key = of.shape.key.iter().map(|name| schema.index_of(name));
-        let key: Vec<usize> = key.collect::<Result<_, _>>()?;
-        let types = key.iter().map(|i| schema.field(*i).data_type().clone());
-        let mut from = KeyTimes::new(types.collect(), pool);
-        let time = schema.index_of(&of.shape.time)?;
+        let table = &of.base.schema;
+        let types = of.shape.key.iter().map(|name| table.field_with_name(name));
+        let types = types.map(|field| Ok(field?.data_type().clone()));
+        let mut from = KeyTimes::new(types.collect::<Result<_>>()?, pool);
         for batch in change.came.iter().chain(&change.went) {
-            let key = columns(batch, &key);
+            let schema = batch.schema();
+            let key = of.shape.key.iter().map(|name| schema.index_of(name));
+            let key = columns(batch, &key.collect::<Result<Vec<_>, _>>()?);
+            let time = schema.index_of(&of.shape.time)?;
             if !from.add(&key, batch.column(time), of.shape.lookback)? {
                 return Ok(None);
             }

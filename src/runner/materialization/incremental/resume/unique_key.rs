@@ -150,7 +150,12 @@ impl Keyed<'_> {
         ) else {
             return Ok(None);
         };
-        Ok(Some((InputChange { came, went }, index)))
+        let change = InputChange {
+            came,
+            went,
+            may_cancel_out: true,
+        };
+        Ok(Some((change, index)))
     }
 
     /// The files that were read before and are still there, as far as they may hold one of
