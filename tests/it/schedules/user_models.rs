@@ -317,6 +317,37 @@ const MODELS: &[(&str, &str)] = &[
          from {{ ref('sessions_of_first') }} f left join {{ ref('latest') }} l on l.k = f.k",
     ),
     (
+        "people_now",
+        "{{ config(unique_key='k') }}
+         select k, max(rank) as rank, last_value(name order by rank, name, nick) as name,
+             last_value(nick order by rank, name, nick) as nick
+         from {{ source('raw', 'people') }} group by k",
+    ),
+    (
+        "first_with_names",
+        "{{ config(unique_key='id') }}
+         select f.id, f.k, f.happened_at, f.session_id, p.name, p.nick
+         from {{ ref('sessions_of_first') }} f left join {{ ref('people_now') }} p on p.k = f.k",
+    ),
+    (
+        "placed_with_names",
+        "{{ config(unique_key='id') }}
+         select id, k, happened_at, name, nick,
+             row_number() over (partition by k order by happened_at, id) as place
+         from {{ ref('first_with_names') }}",
+    ),
+    (
+        "one_of_session",
+        "{{ config(unique_key='session_id') }}
+         select * from {{ ref('renumbered') }} where place % 3 = 1",
+    ),
+    (
+        "one_of_tag",
+        "{{ config(unique_key='tag') }}
+         select f.tag, f.k, f.id, p.nick from {{ ref('sessions_of_first') }} f
+         join {{ ref('people_now') }} p on p.k = f.k and p.rank > 1 and f.id < 20",
+    ),
+    (
         "first_of_people",
         "{{ config(unique_key='id') }}
          select f.*, p.name, p.rank
@@ -400,10 +431,16 @@ fn people(random: &mut ChaCha8Rng) -> RecordBatch {
     let k: StringArray = all.clone().map(|_| key(random)).collect();
     let name = |random: &mut ChaCha8Rng| number(random, 3).map(|n| format!("name {n}"));
     let name: StringArray = all.clone().map(|_| name(random)).collect();
-    let rank: Int64Array = all.map(|_| number(random, 3)).collect();
+    let rank: Int64Array = all.clone().map(|_| number(random, 3)).collect();
+    let nick = |random: &mut ChaCha8Rng| {
+        let number = random.random_range(0..3);
+        (number > 0).then(|| format!("name {number}"))
+    };
+    let nick: StringArray = all.map(|_| nick(random)).collect();
     table(vec![
         ("k", Arc::new(k)),
         ("name", Arc::new(name)),
+        ("nick", Arc::new(nick)),
         ("rank", Arc::new(rank)),
     ])
 }

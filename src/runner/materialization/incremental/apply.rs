@@ -23,15 +23,13 @@ use futures::StreamExt;
 
 use super::changes::{CHANGE, net_with};
 use super::fine::{Committed, Wanted};
-use super::places::{Gone, Positions, packed, repeated};
+use super::places::{Gone, PLACE, Positions, packed, repeated};
 use super::row_index::RowIndex;
 use super::rows::committed_column;
 use super::went::commit_rows;
 use crate::runner::materialization::{Job, execution_error, store_error};
 use crate::table::{TableVersion, TableWriter};
 
-/// Where a committed row is; null for one that is computed anew.
-const PLACE: &str = "__place";
 /// How often a row was committed.
 const COMMITTED: &str = "__committed";
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use datafusion::arrow::datatypes::{
     DataType, Float16Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
 };
@@ -29,6 +29,26 @@ pub(super) fn as_bits(column: &ArrayRef) -> ArrayRef {
         }
         _ => Arc::clone(column),
     }
+}
+
+/// Columns that say which values of `columns` are null, to be hashed with them: a null is hashed
+/// as nothing, so that without these `('a', null)` would be `(null, 'a')`.
+pub(super) fn null_masks(columns: &[ArrayRef], rows: usize) -> Vec<ArrayRef> {
+    if columns.len() < 2 {
+        return Vec::new();
+    }
+    let masks = columns.chunks(64).map(|some| {
+        let mut masks = vec![0_u64; rows];
+        for (bit, column) in some.iter().enumerate() {
+            if let Some(nulls) = column.logical_nulls() {
+                for (mask, valid) in masks.iter_mut().zip(nulls.iter()) {
+                    *mask |= u64::from(!valid) << bit;
+                }
+            }
+        }
+        Arc::new(UInt64Array::from(masks)) as ArrayRef
+    });
+    masks.collect()
 }
 
 /// A column of floating-point numbers by its bits, and back again.

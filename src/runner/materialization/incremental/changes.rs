@@ -28,14 +28,29 @@ pub(super) struct Changed {
     pub(super) new: FileTable,
     /// Rows that were read and count no longer; a lake's are never known.
     pub(super) old: Vec<FileTable>,
-    /// Whether no file was only copied: then an update has found that these rows differ.
-    pub(super) are_all_changes: bool,
+    /// Whether rows went from files that stayed, and with no file: each step that took rows out
+    /// and put others in has found that they differ.
+    pub(super) no_file_was_copied: bool,
 }
 
 impl Changed {
     /// Whether they are new files of a lake, which a commit has to name whatever is in them.
     pub(super) fn is_of_lake(&self) -> bool {
         matches!(self.new.origin(), Origin::Lake(_))
+    }
+
+    /// Whether the rows need no comparison, for a model that uses these columns: those that
+    /// came are not like those that went, or only as far as a row went and came again.
+    pub(super) fn all_differ(
+        &self,
+        leaf: &Leaf,
+        used: &BTreeMap<String, BTreeSet<String>>,
+    ) -> bool {
+        let used = used.get(&leaf.location);
+        let schema = leaf.table.arrow_schema();
+        let mut fields = schema.fields().iter();
+        let mut all = || used.is_none_or(|u| fields.all(|f| u.contains(f.name())));
+        self.old.is_empty() || self.no_file_was_copied && all()
     }
 }
 
@@ -175,10 +190,9 @@ impl Search<'_> {
         both.select(wanted.chain([ident(CHANGE)]).collect::<Vec<_>>())
     }
 
-    /// Whether it is known that no row that came is like one that went, as far as the model
-    /// uses it.
+    /// See [`Changed::all_differ`].
     pub(super) fn all_differ(&self, leaf: &Leaf, changed: &Changed) -> bool {
-        changed.old.is_empty() || changed.are_all_changes && uses_all(self.used, leaf)
+        changed.all_differ(leaf, self.used)
     }
 
     fn used_columns(&self, leaf: &Leaf) -> Vec<Expr> {
@@ -265,14 +279,6 @@ pub(super) async fn collect(
         }
     }
     Ok(())
-}
-
-/// Whether a model that uses these columns uses all of a leaf's.
-pub(super) fn uses_all(used: &BTreeMap<String, BTreeSet<String>>, leaf: &Leaf) -> bool {
-    let used = used.get(&leaf.location);
-    let schema = leaf.table.arrow_schema();
-    let mut fields = schema.fields().iter();
-    used.is_none_or(|used| fields.all(|field| used.contains(field.name())))
 }
 
 /// The columns that `plan` reads of each location once it is optimized.

@@ -22,16 +22,16 @@ use datafusion::scalar::ScalarValue;
 
 use super::fine::Fine;
 use super::key_set::KeySet;
-use super::places::{Positions, hashes, packed};
+use super::places::{PLACE, Positions, hashes, packed};
 use super::resume::Held;
 use super::rows::{committed_column, positioned_rows_of};
 use crate::runner::materialization::Job;
 use crate::table::TableVersion;
 
-/// Where a committed row is; null for one that is computed anew.
-const PLACE: &str = "__place";
 /// So many rows of keys may be told apart in memory.
 const MOST_ROWS: usize = 1_000_000;
+/// Bytes that a row takes there, its hashes among them.
+const BYTES_A_ROW: usize = 192;
 
 /// Rows of whole keys that differ although the row of the leaf that they are made of does not.
 pub(super) struct Elsewhere {
@@ -50,8 +50,8 @@ struct Row {
 }
 
 impl Elsewhere {
-    /// `plan` gives all rows of the keys. `None` if the rows are told by all columns, or by no
-    /// unique key, or are too many.
+    /// `plan` gives all rows of the keys. `None` if the rows are told by all columns, if two of
+    /// them have one unique key, or if they are too many.
     pub(super) async fn of(
         job: &Job,
         base: &TableVersion,
@@ -73,6 +73,7 @@ impl Elsewhere {
         }
         let pool = &state.runtime_env().memory_pool;
         let held = Held::new(pool, MOST_ROWS);
+        let mut went = Positions::charged_to(pool);
         let committed = positioned_rows_of(state, job.table.stores(), base)?;
         let committed = committed.filter(fine.committed_elsewhere())?;
         let names = told.iter().map(|place| ident(fields[*place].name()));
@@ -88,6 +89,11 @@ impl Elsewhere {
         else {
             return Ok(None);
         };
+        let rows = committed.iter().chain(&now).map(RecordBatch::num_rows);
+        let size = rows.sum::<usize>() * BYTES_A_ROW;
+        if held.reservation().try_grow(size).is_err() {
+            return Ok(None);
+        }
         let key = told.iter().enumerate().filter(|(_, place)| {
             let name = fields[**place].name();
             unique.contains(&name)
@@ -98,8 +104,8 @@ impl Elsewhere {
             key,
             width: told.len(),
         };
-        let went = told.differing(&committed, &now, &came)?;
-        Ok(went.map(|went| Self { came, went }))
+        let unique = told.differing(&committed, &now, &came, &mut went)?;
+        Ok(unique.then_some(Self { came, went }))
     }
 }
 
@@ -111,14 +117,15 @@ struct Told {
 }
 
 impl Told {
-    /// The places of the rows that go; the keys of those that come get into `came`. `None` if
-    /// the key is not unique.
+    /// The places of the rows that go get into `went`, the keys of those that come into `came`.
+    /// Whether the key is unique.
     fn differing(
         &self,
         committed: &[RecordBatch],
         now: &[RecordBatch],
         came: &Arc<KeySet>,
-    ) -> Result<Option<Positions>> {
+        went: &mut Positions,
+    ) -> Result<bool> {
         let mut rows: HashMap<u128, Row> = HashMap::new();
         for batch in committed {
             let places = batch.column(self.width).as_primitive::<Int64Type>();
@@ -127,7 +134,7 @@ impl Told {
             for ((key, values), place) in keys.into_iter().zip(values).zip(places) {
                 let row = rows.entry(key).or_default();
                 if row.committed.replace((values, *place)).is_some() {
-                    return Ok(None);
+                    return Ok(false);
                 }
             }
         }
@@ -136,11 +143,10 @@ impl Told {
             for (i, (key, values)) in keys.into_iter().zip(values).enumerate() {
                 let row = rows.entry(key).or_default();
                 if row.now.replace((values, at, i)).is_some() {
-                    return Ok(None);
+                    return Ok(false);
                 }
             }
         }
-        let mut went = Positions::default();
         let mut comes: Vec<Vec<bool>> =
             now.iter().map(|b| vec![false; b.num_rows()]).collect();
         for row in rows.values() {
@@ -161,7 +167,7 @@ impl Told {
             let key: Vec<ArrayRef> = key.collect::<Result<_, _>>()?;
             came.add(&key, comes.true_count())?;
         }
-        Ok(Some(went))
+        Ok(true)
     }
 
     /// Of each row the key's hash and that of all its values.
@@ -241,8 +247,9 @@ mod tests {
             key: vec![0],
             width: 2,
         };
-        let went = told.differing(&[rows(committed)], &[rows(now)], &came);
-        went.unwrap().map(|went| (went.rows(), came.len()))
+        let mut went = Positions::default();
+        let unique = told.differing(&[rows(committed)], &[rows(now)], &came, &mut went);
+        unique.unwrap().then(|| (went.rows(), came.len()))
     }
 
     #[test]

@@ -17,8 +17,8 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, JoinType, Result, internal_err};
-use datafusion::execution::memory_pool::MemoryPool;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, not};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, not};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 
@@ -33,6 +33,9 @@ use crate::runner::materialization::reading::{
     Leaf, is_read_once, replace_scans, rescan,
 };
 use crate::table::TableVersion;
+
+/// Bytes that a hash takes in a table of them.
+const BYTES_A_KEY: usize = 20;
 
 /// Rows to recompute.
 pub(super) enum Wanted {
@@ -68,7 +71,9 @@ pub(super) struct Fine {
     changed: Changed,
     /// The unique key in terms of that leaf.
     of_leaf: Vec<Expr>,
-    /// Whether no row that came there is like one that went.
+    /// Whether each row of the leaf makes a row, so that a key that is unique here is so there.
+    keeps_all: bool,
+    /// Whether the rows that came there need no comparison with those that went.
     all_differ: bool,
     /// Whether the committed rows of `rows` are known and go without a further look.
     rows_go: bool,
@@ -143,7 +148,7 @@ impl Fine {
         let Ok(by_row) = separate(plan, &unique, &rows, search.pool) else {
             return Ok(None);
         };
-        let Some(leaf) = made_of_one(plan)? else {
+        let Some((leaf, keeps_all)) = made_of_one(plan)? else {
             return Ok(None);
         };
         let of_leaf = by_row
@@ -165,6 +170,7 @@ impl Fine {
             key: key.to_vec(),
             whole,
             changed: changed.clone(),
+            keeps_all,
             all_differ: search.all_differ(&leaf, changed),
             leaf,
             of_leaf,
@@ -232,7 +238,8 @@ impl Fine {
     }
 
     /// Finds rows that go, and those of keys that change whole that come, by few of their columns,
-    /// so that all columns are read of no others; the places of those that go.
+    /// so that all columns are read of no others; the places of those that go. A key that one
+    /// row has here must be the key of one row of the leaf: else that is not known of any row.
     pub(super) async fn look(
         &mut self,
         job: &Job,
@@ -240,7 +247,10 @@ impl Fine {
         search: &Search<'_>,
         plan: &LogicalPlan,
     ) -> Result<Positions> {
-        let mut went = Positions::default();
+        let mut went = Positions::charged_to(search.pool);
+        if !self.keeps_all {
+            return Ok(went);
+        }
         if self.all_differ
             && let Some(rows) = self.rows_that_go(job, base, search).await?
         {
@@ -257,8 +267,8 @@ impl Fine {
         Ok(went)
     }
 
-    /// The places of the committed rows whose row of the leaf went; `None` if their unique key
-    /// does not tell them.
+    /// The places of the committed rows whose row of the leaf went, but for those of keys that
+    /// change whole; `None` if their unique key does not tell them, or if they are too many.
     async fn rows_that_go(
         &self,
         job: &Job,
@@ -276,27 +286,36 @@ impl Fine {
         let at = (search.state, job.table.stores());
         let (index, unique) = (index.as_ref(), names(&self.unique));
         let rows = RowIndex::rows_of(index, at, base, &self.unique, &self.rows).await?;
-        let is_whole = self.whole.filled_predicate(&names(&self.key));
-        let rows = rows.filter(self.rows.filled_predicate(&unique).and(not(is_whole)))?;
-        let rows = rows.select([unique, vec![packed()]].concat())?;
+        let rows = rows.filter(self.rows.filled_predicate(&unique))?;
+        let stays = match self.whole.len() {
+            0 => lit(false),
+            _ => self.whole.predicate(&names(&self.key)),
+        };
+        let rows = rows.select([unique, vec![stays, packed()]].concat())?;
         let mut stream = rows.execute_stream().await?;
         let mut seen = HashSet::new();
+        let seen_size = MemoryConsumer::new("rows that go").register(search.pool);
         let mut places = Positions::charged_to(search.pool);
         while let Some(batch) = stream.next().await {
             let batch = batch?;
-            let Some((place, key)) = batch.columns().split_last() else {
+            let rows = batch.num_rows();
+            let [key @ .., stays, place] = batch.columns() else {
                 return internal_err!("committed rows without places");
             };
-            if went.contains(key, batch.num_rows())?.true_count() < batch.num_rows() {
+            if seen_size.try_grow(rows * BYTES_A_KEY).is_err()
+                || went.contains(key, rows)?.true_count() < rows
+            {
                 return Ok(None);
             }
-            for hash in went.hashes(key, batch.num_rows())? {
-                if !seen.insert(hash) {
-                    return Ok(None);
-                }
+            let mut hashes = went.hashes(key, rows)?.into_iter();
+            if !hashes.all(|hash| seen.insert(hash)) {
+                return Ok(None);
             }
-            for place in place.as_primitive::<Int64Type>().values() {
-                places.add(*place)?;
+            let places_of = place.as_primitive::<Int64Type>().values();
+            for (place, stays) in places_of.iter().zip(stays.as_boolean()) {
+                if stays != Some(true) {
+                    places.add(*place)?;
+                }
             }
         }
         Ok(Some(places))
@@ -354,26 +373,34 @@ fn unique_key(job: &Job) -> Option<Vec<Column>> {
     (!unique.is_empty()).then_some(unique)
 }
 
-/// The leaf of which each row of `plan` is made of one row, joined to others perhaps; `None` if
-/// there is none, or if it is read elsewhere too.
-fn made_of_one(plan: &LogicalPlan) -> Result<Option<Leaf>> {
+/// The leaf of which each row of `plan` is made of one row, joined to others perhaps, and whether
+/// all of its rows make one; `None` if there is none, or if it is read elsewhere too.
+fn made_of_one(plan: &LogicalPlan) -> Result<Option<(Leaf, bool)>> {
     let mut node = plan;
+    let mut keeps_all = true;
     let leaf = loop {
         node = match node {
             LogicalPlan::Projection(projection) => projection.input.as_ref(),
             LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-            LogicalPlan::Filter(filter) => filter.input.as_ref(),
+            LogicalPlan::Filter(filter) => {
+                keeps_all = false;
+                filter.input.as_ref()
+            }
             LogicalPlan::Join(join)
                 if matches!(join.join_type, JoinType::Left | JoinType::Inner) =>
             {
+                keeps_all &= join.join_type == JoinType::Left;
                 join.left.as_ref()
             }
-            LogicalPlan::TableScan(scan) => break Leaf::of(scan),
+            LogicalPlan::TableScan(scan) => {
+                keeps_all &= scan.filters.is_empty() && scan.fetch.is_none();
+                break Leaf::of(scan);
+            }
             _ => return Ok(None),
         };
     };
     match leaf {
-        Some(leaf) if is_read_once(plan, &leaf.location)? => Ok(Some(leaf)),
+        Some(leaf) if is_read_once(plan, &leaf.location)? => Ok(Some((leaf, keeps_all))),
         _ => Ok(None),
     }
 }

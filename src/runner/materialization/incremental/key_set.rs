@@ -1,7 +1,7 @@
 //! A set of keys, and the SQL function that asks whether a key is in it.
 //!
-//! Keys are kept as hashes. Two keys of one hash are recomputed together: never wrong, and
-//! at most a little more work.
+//! Keys are kept as hashes of 64 bits. Where they say what is recomputed, two keys of one hash are
+//! recomputed together: a little more work.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,6 +13,7 @@ use datafusion::common::{HashSet, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::Expr;
 
+use super::bits::null_masks;
 use super::key_index::{Hashes, index_hashes, is_indexed};
 use super::predicate::{Predicate, holds};
 
@@ -114,7 +115,7 @@ impl KeySet {
 
     /// One hash a row; a null is a value like any other.
     pub(super) fn hashes(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u64>> {
-        let columns = columns
+        let mut columns = columns
             .iter()
             .zip(&self.types)
             .map(|(column, to)| match column.data_type() == to {
@@ -122,6 +123,7 @@ impl KeySet {
                 false => cast(column, to),
             })
             .collect::<Result<Vec<_>, _>>()?;
+        columns.extend(null_masks(&columns, rows));
         let mut hashes = vec![0; rows];
         create_hashes(&columns, &RandomState::with_seed(0), &mut hashes)?;
         Ok(hashes)
@@ -184,6 +186,18 @@ mod tests {
         let others: ArrayRef = Arc::new(Int64Array::from(vec![2, 1]));
         let found = set.contains(&[dictionary, others], 2).unwrap();
         assert_eq!(found, BooleanArray::from(vec![false, false]));
+    }
+
+    #[test]
+    fn a_null_is_a_part_of_a_key() {
+        let set = KeySet::new(vec![DataType::Utf8, DataType::Utf8], &pool());
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+        set.add(&[Arc::clone(&text), Arc::clone(&null)], 1).unwrap();
+        let found = set.contains(&[Arc::clone(&null), Arc::clone(&text)], 1);
+        assert_eq!(found.unwrap(), BooleanArray::from(vec![false]));
+        let found = set.contains(&[text, null], 1);
+        assert_eq!(found.unwrap(), BooleanArray::from(vec![true]));
     }
 
     #[test]

@@ -15,13 +15,16 @@ use datafusion::logical_expr::{Expr, cast, ident, lit};
 use roaring::RoaringTreemap;
 use url::Url;
 
-use super::bits::as_bits;
+use super::bits::{as_bits, null_masks};
 use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 
 /// Bytes an entry of [`Gone`] takes in a hash table at its emptiest.
 const BYTES_A_ROW: usize = 80;
 /// Bits of a packed place that tell the row within its file.
 const ROW_BITS: u32 = 40;
+
+/// The column of a committed row's packed place; null for a row that is computed anew.
+pub(super) const PLACE: &str = "__place";
 
 /// A row's place, packed into one number: its file, then its row there.
 pub(super) fn packed() -> Expr {
@@ -180,6 +183,9 @@ impl Positions {
     }
 
     pub(super) fn extend(&mut self, other: Self) {
+        if let (Some(mine), Some(other)) = (&self.reservation, &other.reservation) {
+            mine.grow(other.size());
+        }
         for (file, rows) in other.files {
             *self.files.entry(file).or_default() |= rows;
         }
@@ -212,7 +218,9 @@ pub(super) fn repeated(rows: &RecordBatch, changes: &Int64Array) -> Result<Recor
 pub(super) fn hashes(rows: &RecordBatch) -> Result<Vec<u128>> {
     let mut first = vec![0; rows.num_rows()];
     let mut second = vec![0; rows.num_rows()];
-    let columns: Vec<_> = rows.columns().iter().map(as_bits).collect();
+    let nulls = null_masks(rows.columns(), rows.num_rows());
+    let columns = rows.columns().iter().map(as_bits).chain(nulls);
+    let columns: Vec<_> = columns.collect();
     create_hashes(&columns, &RandomState::with_seed(1), &mut first)?;
     create_hashes(&columns, &QualityRandomState::with_seed(2), &mut second)?;
     let pairs = first.into_iter().zip(second);
@@ -248,6 +256,18 @@ mod tests {
         let rest = gone.strike(&rows(&["a", "a", "a", "b", "c"])).unwrap();
         assert_eq!(rest, rows(&["a", "b"]));
         assert_eq!(gone.rows(), 0);
+    }
+
+    #[test]
+    fn nulls_tell_rows_apart() {
+        let text =
+            |text: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+        let of = |a, b| {
+            let rows = RecordBatch::try_from_iter([("a", text(a)), ("b", text(b))]);
+            hashes(&rows.unwrap()).unwrap()
+        };
+        assert_ne!(of(Some("x"), None), of(None, Some("x")));
+        assert_eq!(of(None, Some("x")), of(None, Some("x")));
     }
 
     #[test]

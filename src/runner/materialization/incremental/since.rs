@@ -40,7 +40,7 @@ pub(super) async fn changed_leaves(
             Difference::NewFiles(paths) => Changed {
                 new: leaf.table.only(|f| paths.contains(&f.location.to_string())),
                 old: Vec::new(),
-                are_all_changes: true,
+                no_file_was_copied: true,
             },
             Difference::NewVersion(version) => {
                 match since_version(job, leaf, version).await? {
@@ -88,7 +88,7 @@ async fn since_version(
         .only(|f| before.binary_search(&f.location).is_err());
     let gone = old.only(|f| now.binary_search(&f.location).is_err());
     let deleted = deleted_since(&old, &leaf.table);
-    let are_all_changes = gone.files().next().is_none();
+    let no_file_was_copied = gone.files().next().is_none();
     let old: Vec<_> = [gone, old.at_rows(&deleted)]
         .into_iter()
         .filter(|old| old.files().next().is_some())
@@ -104,7 +104,7 @@ async fn since_version(
     Ok(Ok(Some(Changed {
         new,
         old,
-        are_all_changes,
+        no_file_was_copied,
     })))
 }
 

@@ -54,7 +54,7 @@ impl Held {
         }
     }
 
-    pub(super) fn reservation(&self) -> &MemoryReservation {
+    pub(in super::super) fn reservation(&self) -> &MemoryReservation {
         &self.reservation
     }
 

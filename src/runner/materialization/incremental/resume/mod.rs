@@ -40,7 +40,7 @@ use self::old::Old;
 use self::shape::Shape;
 use self::suffix::Suffix;
 use self::tails::{Keys, Tails};
-use super::changes::{Changed, used_columns, uses_all};
+use super::changes::{Changed, used_columns};
 use super::key_index::KeyIndex;
 use super::places::{Gone, Positions};
 use super::rows::rows_of;
@@ -213,7 +213,9 @@ impl<'a> Resumption<'a> {
         };
         let index = self.base.metadata.get(INDEX);
         let index = index.and_then(|text| KeyIndex::of_text(text));
-        let told_by = (!all && self.all_differ()?).then_some(columns.as_slice());
+        let used = used_columns(&self.state, self.job.rows.logical_plan())?;
+        let all_differ = self.changed.all_differ(&self.leaf, &used);
+        let told_by = (all_differ && !all).then_some(columns.as_slice());
         let change = reader.change(&self.leaf, &self.changed, index, told_by);
         let Some((change, index)) = change.await? else {
             return Ok(Told::By(None));
@@ -245,12 +247,6 @@ impl<'a> Resumption<'a> {
         }
         let outcome = self.numbered(&change, index, &suffix, &old).await?;
         Ok(Told::By(outcome.map(Box::new)))
-    }
-
-    /// Whether it is known that no row that came is like one that went.
-    fn all_differ(&self) -> DataFusionResult<bool> {
-        let used = used_columns(&self.state, self.job.rows.logical_plan())?;
-        Ok(self.changed.are_all_changes && uses_all(&used, &self.leaf))
     }
 
     async fn numbered(
