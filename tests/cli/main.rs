@@ -20,4 +20,5 @@ mod s3;
 mod strategies;
 mod support;
 mod traffic_source;
+mod updates;
 mod upkeep;
