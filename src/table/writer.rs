@@ -26,7 +26,7 @@ pub(super) const ROLL_AT: usize = 128 * 1024 * 1024;
 pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// Rows of a page: who wants some rows of a table, an update by key above all, decompresses the
-/// pages they are in. Parquet's default is 20,000; pages of a tenth take a hundredth more space.
+/// pages they are in. Parquet's default is 20,000; pages of a tenth take a fiftieth more space.
 const PAGE_ROWS: usize = 2_048;
 
 /// Writes data files that no reader sees before they are committed.

@@ -27,6 +27,16 @@ models:
     +recompute_by: k
 ";
 
+/// Events with a time, as those models begin that number them.
+const TIMED: &str = "
+{%- macro timed() -%}
+with timed as (
+    select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
+    from {{ source('raw', 'events') }} where t is not null
+)
+{%- endmacro %}
+";
+
 /// Events have no key that is unique: rows may be equal in every column.
 const MODELS: &[(&str, &str)] = &[
     (
@@ -118,10 +128,7 @@ const MODELS: &[(&str, &str)] = &[
     (
         "sessions_of_events",
         "{{ config(unique_key='id') }}
-         with timed as (
-             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
-             from {{ source('raw', 'events') }} where t is not null
-         )
+         {{ timed() }}
          select *, row_number() over (partition by k order by at, id, v, tag) as place,
              session_number(at, gap => interval '15 minutes')
                  over (partition by k order by at, id, v, tag) as session,
@@ -132,10 +139,7 @@ const MODELS: &[(&str, &str)] = &[
     (
         "sessions_of_first",
         "{{ config(unique_key='id') }}
-         with timed as (
-             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
-             from {{ source('raw', 'events') }} where t is not null
-         ),
+         {{ timed() }},
          one as (
              select * from timed
              qualify row_number() over (partition by id order by v, at, k, tag) = 1
@@ -155,10 +159,7 @@ const MODELS: &[(&str, &str)] = &[
     (
         "two_gaps",
         "{{ config(unique_key='id') }}
-         with timed as (
-             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
-             from {{ source('raw', 'events') }} where t is not null
-         )
+         {{ timed() }}
          select *, session_number(at, gap => '5 minutes')
                  over (partition by k order by at, id, v, tag) as short,
              session_number(at, gap => '1 hour')
@@ -168,10 +169,7 @@ const MODELS: &[(&str, &str)] = &[
     (
         "sessions_named_otherwise",
         "{{ config(unique_key='id') }}
-         with timed as (
-             select id, k, to_timestamp_micros(t * 600000000) as at, v, tag
-             from {{ source('raw', 'events') }} where t is not null
-         )
+         {{ timed() }}
          select *, session_id(v, at)
                  over (partition by k order by at, id, v, tag) as session_id
          from timed",
@@ -382,6 +380,9 @@ fn write(folder: &Path) {
     let models = folder.join("models");
     fs::create_dir(&models).unwrap();
     fs::write(folder.join("dbt_project.yml"), PROJECT).unwrap();
+    let macros = folder.join("macros");
+    fs::create_dir(&macros).unwrap();
+    fs::write(macros.join("timed.sql"), TIMED).unwrap();
     let sources = format!(
         "sources:
   - name: raw

@@ -14,14 +14,14 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::filter;
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, ident, lit};
+use datafusion::logical_expr::{LogicalPlan, ident, lit};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
 
 use super::fine::Fine;
 use super::key_set::KeySet;
+use super::made::is_of_leaf;
 use super::places::{PLACE, Positions, hashes, packed};
 use super::resume::Held;
 use super::rows::{committed_column, positioned_rows_of};
@@ -175,43 +175,6 @@ impl Told {
         let all: Vec<usize> = (0..self.width).collect();
         let key = hashes(&batch.project(&self.key)?)?;
         Ok((key, hashes(&batch.project(&all)?)?))
-    }
-}
-
-/// Whether the column at `place` of `plan` is made of the leaf alone that each row is made of
-/// one row of.
-fn is_of_leaf(plan: &LogicalPlan, place: usize) -> Result<bool> {
-    match plan {
-        LogicalPlan::TableScan(_) => Ok(true),
-        LogicalPlan::SubqueryAlias(alias) => is_of_leaf(&alias.input, place),
-        LogicalPlan::Filter(filter) => is_of_leaf(&filter.input, place),
-        LogicalPlan::Join(join)
-            if matches!(join.join_type, JoinType::Left | JoinType::Inner) =>
-        {
-            let left = join.left.schema().fields().len();
-            Ok(place < left && is_of_leaf(&join.left, place)?)
-        }
-        LogicalPlan::Projection(projection) => {
-            let input = projection.input.as_ref();
-            let mut of_leaf = true;
-            projection.expr[place].apply(|e| {
-                match e {
-                    Expr::Column(column) => {
-                        let place = input.schema().index_of_column(column)?;
-                        of_leaf &= is_of_leaf(input, place)?;
-                    }
-                    Expr::ScalarSubquery(_)
-                    | Expr::InSubquery(_)
-                    | Expr::Exists(_)
-                    | Expr::SetComparison(_)
-                    | Expr::OuterReferenceColumn(..) => of_leaf = false,
-                    _ => {}
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })?;
-            Ok(of_leaf)
-        }
-        _ => Ok(false),
     }
 }
 

@@ -10,14 +10,13 @@
 //! rows of keys that change whole ────┘
 //! ```
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, JoinType, Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::common::{Column, Result, internal_err};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, not};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
@@ -26,16 +25,12 @@ use super::changes::{Changed, Search, collect, key_types, named};
 use super::elsewhere::Elsewhere;
 use super::key_set::KeySet;
 use super::lineage::{Restricted, Rule, Separated, separate};
+use super::made::made_of_one;
 use super::places::{Positions, packed};
 use super::row_index::RowIndex;
 use crate::runner::materialization::Job;
-use crate::runner::materialization::reading::{
-    Leaf, is_read_once, replace_scans, rescan,
-};
+use crate::runner::materialization::reading::{Leaf, replace_scans, rescan};
 use crate::table::TableVersion;
-
-/// Bytes that a hash takes in a table of them.
-const BYTES_A_KEY: usize = 20;
 
 /// Rows to recompute.
 pub(super) enum Wanted {
@@ -268,14 +263,14 @@ impl Fine {
     }
 
     /// The places of the committed rows whose row of the leaf went, but for those of keys that
-    /// change whole; `None` if their unique key does not tell them, or if they are too many.
+    /// change whole; `None` if their unique key does not tell them.
     async fn rows_that_go(
         &self,
         job: &Job,
         base: &TableVersion,
         search: &Search<'_>,
     ) -> Result<Option<Positions>> {
-        let went = Arc::new(self.rows.empty(search.pool));
+        let went = self.no_rows(search.pool);
         for old in &self.changed.old {
             let old = rescan(&self.leaf.scan, Arc::new(old.clone()))?;
             let old = DataFrame::new(search.state.clone(), old);
@@ -293,8 +288,7 @@ impl Fine {
         };
         let rows = rows.select([unique, vec![stays, packed()]].concat())?;
         let mut stream = rows.execute_stream().await?;
-        let mut seen = HashSet::new();
-        let seen_size = MemoryConsumer::new("rows that go").register(search.pool);
+        let (seen, mut read) = (self.no_rows(search.pool), 0);
         let mut places = Positions::charged_to(search.pool);
         while let Some(batch) = stream.next().await {
             let batch = batch?;
@@ -302,13 +296,10 @@ impl Fine {
             let [key @ .., stays, place] = batch.columns() else {
                 return internal_err!("committed rows without places");
             };
-            if seen_size.try_grow(rows * BYTES_A_KEY).is_err()
-                || went.contains(key, rows)?.true_count() < rows
-            {
-                return Ok(None);
-            }
-            let mut hashes = went.hashes(key, rows)?.into_iter();
-            if !hashes.all(|hash| seen.insert(hash)) {
+            seen.add(key, rows)?;
+            read += rows;
+            let is_unique = seen.len() == read;
+            if !is_unique || went.contains(key, rows)?.true_count() < rows {
                 return Ok(None);
             }
             let places_of = place.as_primitive::<Int64Type>().values();
@@ -371,36 +362,4 @@ fn unique_key(job: &Job) -> Option<Vec<Column>> {
     });
     let unique: Vec<_> = unique.collect::<Option<_>>()?;
     (!unique.is_empty()).then_some(unique)
-}
-
-/// The leaf of which each row of `plan` is made of one row, joined to others perhaps, and whether
-/// all of its rows make one; `None` if there is none, or if it is read elsewhere too.
-fn made_of_one(plan: &LogicalPlan) -> Result<Option<(Leaf, bool)>> {
-    let mut node = plan;
-    let mut keeps_all = true;
-    let leaf = loop {
-        node = match node {
-            LogicalPlan::Projection(projection) => projection.input.as_ref(),
-            LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-            LogicalPlan::Filter(filter) => {
-                keeps_all = false;
-                filter.input.as_ref()
-            }
-            LogicalPlan::Join(join)
-                if matches!(join.join_type, JoinType::Left | JoinType::Inner) =>
-            {
-                keeps_all &= join.join_type == JoinType::Left;
-                join.left.as_ref()
-            }
-            LogicalPlan::TableScan(scan) => {
-                keeps_all &= scan.filters.is_empty() && scan.fetch.is_none();
-                break Leaf::of(scan);
-            }
-            _ => return Ok(None),
-        };
-    };
-    match leaf {
-        Some(leaf) if is_read_once(plan, &leaf.location)? => Ok(Some((leaf, keeps_all))),
-        _ => Ok(None),
-    }
 }

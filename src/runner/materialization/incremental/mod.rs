@@ -22,6 +22,7 @@ mod bits;
 mod bounded;
 mod changes;
 mod columns;
+mod configured;
 mod elsewhere;
 mod fine;
 mod fold;
@@ -30,6 +31,7 @@ mod key_index;
 mod key_set;
 mod key_times;
 mod lineage;
+mod made;
 mod places;
 mod predicate;
 mod resume;
@@ -40,7 +42,7 @@ mod since;
 mod timed;
 mod went;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::Column;
@@ -53,12 +55,13 @@ use super::{
     Built, Job, Materialization, execution_error, no_op, store_error, table, unchanged,
 };
 use crate::runner::compile::{IncrementalStrategy, Materialized, OnSchemaChange};
-use crate::runner::error::{ErrorKind, Result, RunnerError, did_you_mean};
+use crate::runner::error::Result;
 use crate::table::{TableVersion, committed_schema};
 use apply::Update;
 use bounded::Bounded;
 use changes::{Changed, Search, key_types, used_columns};
 use columns::SchemaChange;
+use configured::{key_columns, keys_are_columns};
 use fine::{Fine, Wanted};
 use fold::Folded;
 use futures::future::BoxFuture;
@@ -160,6 +163,8 @@ struct ByKey {
     key: Vec<Column>,
     separated: Separated,
     changed: BTreeMap<String, Changed>,
+    /// The columns that the model uses, by location.
+    used: BTreeMap<String, BTreeSet<String>>,
     state: SessionState,
 }
 
@@ -187,13 +192,20 @@ async fn prepare(
         Ok(key) => key,
         Err(reason) => return Ok(Err(reason)),
     };
-    let resumed = Resumption::of(job, base, reading, &state, &key, &changed);
+    let used = used_columns(&state, &plan).map_err(execution_error)?;
+    let pool = &state.runtime_env().memory_pool;
+    let search = Search {
+        state: &state,
+        pool,
+        changed: &changed,
+        used: &used,
+    };
+    let resumed = Resumption::of(job, base, reading, &key, &search);
     if let Some(resumed) = resumed.map_err(execution_error)?
         && let Some(built) = Box::pin(resumed.run()).await?
     {
         return Ok(Ok(Prepared::Done(built)));
     }
-    let pool = &state.runtime_env().memory_pool;
     let types = key_types(&plan, &key).map_err(execution_error)?;
     let keys = Arc::new(KeySet::new(types, pool).indexed());
     let separated = match separate(&plan, &key, &keys, pool) {
@@ -214,6 +226,7 @@ async fn prepare(
         key,
         separated,
         changed,
+        used,
         state,
     }))))
 }
@@ -225,13 +238,11 @@ impl ByKey {
         base: &TableVersion,
         reading: &Reading,
     ) -> Result<Built> {
-        let plan = job.rows.logical_plan();
-        let used = used_columns(&self.state, plan).map_err(execution_error)?;
         let search = Search {
             state: &self.state,
             pool: &self.state.runtime_env().memory_pool,
             changed: &self.changed,
-            used: &used,
+            used: &self.used,
         };
         let (wanted, plans, went) = self.wanted(job, base, &search).await?;
         let new_files = self.changed.values().any(Changed::is_of_lake);
@@ -336,60 +347,6 @@ fn same_definition(
         Ok(schema) if schema == base.schema => Ok(()),
         _ => Err("its columns have changed".to_owned()),
     }
-}
-
-/// The output columns that `recompute_by`, or else `unique_key`, names.
-fn key_columns(
-    job: &Job,
-    plan: &LogicalPlan,
-) -> std::result::Result<Vec<Column>, Reason> {
-    let config = &job.node.config;
-    let names = match config.recompute_by.is_empty() {
-        true => &config.unique_key,
-        false => &config.recompute_by,
-    };
-    if names.is_empty() {
-        return Err("neither `recompute_by` nor `unique_key` is configured".to_owned());
-    }
-    let schema = plan.schema();
-    let column = |name: &String| {
-        let found = (0..schema.fields().len()).find(|i| schema.field(*i).name() == name);
-        let found = found.map(|i| Column::from(schema.qualified_field(i)));
-        found.ok_or_else(|| format!("its key `{name}` is no column of it"))
-    };
-    names.iter().map(column).collect()
-}
-
-/// Refuses a key that the model does not have: it would be rebuilt for ever.
-fn keys_are_columns(job: &Job) -> Result<()> {
-    let config = &job.node.config;
-    let known = job.rows.schema().fields();
-    for (option, names) in [
-        ("unique_key", &config.unique_key),
-        ("recompute_by", &config.recompute_by),
-    ] {
-        let missing = names.iter().find(|n| !known.iter().any(|f| f.name() == *n));
-        if let Some(name) = missing {
-            let known = known.iter().map(|f| f.name().as_str());
-            return Err(no_such_column(option, name, &job.node.name, known));
-        }
-    }
-    Ok(())
-}
-
-/// The error on a configuration that names a column which is not there.
-fn no_such_column<'a>(
-    option: &str,
-    name: &str,
-    model: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> RunnerError {
-    let known: Vec<&str> = known.collect();
-    let message = format!("`{option}` names `{name}`, which is no column of `{model}`");
-    let hint = did_you_mean(name, known.iter().copied());
-    RunnerError::new(ErrorKind::Sql, message).with_hint(
-        hint.unwrap_or_else(|| format!("its columns: `{}`", known.join("`, `"))),
-    )
 }
 
 /// The last part of a location, as messages name it.

@@ -1,6 +1,6 @@
 //! Which rows went: as values, and as places in a table's files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -88,15 +88,15 @@ impl Gone {
         Ok(filter_record_batch(rows, &keep)?)
     }
 
-    /// Which of `rows` went; each counts once.
-    pub(super) fn marks(&mut self, rows: &RecordBatch) -> Result<Vec<bool>> {
-        Ok(self.went(&hashes(rows)?))
-    }
-
-    /// Which of `rows` are like one that is still here.
-    pub(super) fn like(&self, rows: &RecordBatch) -> Result<Vec<bool>> {
-        let hashes = hashes(rows)?.into_iter();
-        Ok(hashes.map(|hash| self.counts.contains_key(&hash)).collect())
+    /// Which of `rows` went, each counted once, and whether one that did not is like one that
+    /// did.
+    pub(super) fn marks(&mut self, rows: &RecordBatch) -> Result<(Vec<bool>, bool)> {
+        let hashes = hashes(rows)?;
+        let went = self.went(&hashes);
+        let each = || hashes.iter().zip(&went);
+        let gone: HashSet<_> = each().filter(|(_, w)| **w).map(|(h, _)| h).collect();
+        let is_ambiguous = each().any(|(hash, went)| !went && gone.contains(hash));
+        Ok((went, is_ambiguous))
     }
 
     /// Those of `rows` that went, told by their first `width` columns; each counts once.
@@ -273,13 +273,14 @@ mod tests {
     #[test]
     fn rows_are_marked_as_often_as_they_went() {
         let mut gone = Gone::default();
-        let mut all = Gone::default();
         gone.add(&rows(&["a", "b"])).unwrap();
-        all.add(&rows(&["a", "b"])).unwrap();
-        let there = rows(&["a", "a", "c"]);
-        assert_eq!(gone.marks(&there).unwrap(), [true, false, false]);
-        assert_eq!(all.like(&there).unwrap(), [true, true, false]);
+        let (went, is_ambiguous) = gone.marks(&rows(&["a", "a", "c"])).unwrap();
+        assert_eq!(went, [true, false, false]);
+        assert!(is_ambiguous);
         assert_eq!(gone.rows(), 1);
+        let (went, is_ambiguous) = gone.marks(&rows(&["b", "c", "c"])).unwrap();
+        assert_eq!(went, [true, false, false]);
+        assert!(!is_ambiguous);
     }
 
     #[test]

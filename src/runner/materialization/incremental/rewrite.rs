@@ -354,7 +354,7 @@ fn columns(
             return Ok(field.name().clone());
         }
         let known = of.rows.fields().iter().map(|f| f.name().as_str());
-        Err(super::no_such_column(
+        Err(super::configured::no_such_column(
             option,
             name,
             &of.job.node.name,

@@ -9,11 +9,11 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ScalarUDFImpl, Signature, Volatility, ident,
 };
 use datafusion::prelude::DataFrame;
 
-use crate::catalog::{FileTable, committed};
+use crate::catalog::{FILE_COLUMN, FileTable, ROW_COLUMN, committed};
 use crate::store::Stores;
 use crate::table::{DataFile, TableVersion, cast_column};
 
@@ -35,6 +35,16 @@ pub(super) fn positioned_rows_of(
     version: &TableVersion,
 ) -> Result<DataFrame> {
     scan(state, committed(stores, version)?.with_positions())
+}
+
+/// Columns of positioned rows by their names, and behind them where each row is.
+pub(super) fn with_places<'a>(
+    rows: DataFrame,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<DataFrame> {
+    let names = names.map(|name| ident(name.clone()));
+    let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
+    rows.select(names.chain(places).collect::<Vec<_>>())
 }
 
 /// The rows of a committed table.

@@ -13,7 +13,7 @@ use super::input::{Held, InputReader, only_leaf};
 use super::shape::Shape;
 use super::tails;
 use crate::runner::error::Result;
-use crate::runner::materialization::incremental::key_columns;
+use crate::runner::materialization::incremental::configured::key_columns;
 use crate::runner::materialization::incremental::key_index::KeyIndex;
 use crate::runner::materialization::incremental::rows::rows_of;
 use crate::runner::materialization::table::AllRows;

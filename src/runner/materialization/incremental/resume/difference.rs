@@ -15,17 +15,14 @@ use datafusion::arrow::compute::kernels::cmp::distinct;
 use datafusion::arrow::compute::{cast, interleave_record_batch, take};
 use datafusion::arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::ident;
-use object_store::path::Path;
-use roaring::RoaringTreemap;
 
 use super::Resumption;
 use super::input::InputChange;
 use super::old::Old;
 use super::shape::Source;
-use crate::catalog::{FILE_COLUMN, ROW_COLUMN, committed};
+use crate::catalog::committed;
 use crate::runner::materialization::incremental::places::Positions;
-use crate::runner::materialization::incremental::rows::scan;
+use crate::runner::materialization::incremental::rows::{scan, with_places};
 use crate::table::DeletionVector;
 
 /// Committed rows and rows that came, against the same rows numbered.
@@ -76,15 +73,16 @@ impl Difference<'_> {
             came.push(self.with_numbers(&rows, numbers_of_came)?);
         }
         let differ = self.differ(&stay, &numbers_of_old)?;
-        let mut anew = HashMap::new();
+        let (mut anew, mut renumbered) = (HashMap::new(), Positions::default());
         for (i, _) in differ.iter().enumerate().filter(|(_, differs)| **differs) {
             let (file, row) = old.place(usize::try_from(stay[i]).unwrap_or(usize::MAX));
-            positions.insert(file, row.unsigned_abs());
+            renumbered.insert(file, row.unsigned_abs());
             anew.insert((file, row), numbers_of_old[i]);
         }
-        let Some(rows) = self.whole_rows(&anew).await? else {
+        let Some(rows) = self.whole_rows(&renumbered).await? else {
             return Ok(None);
         };
+        positions.extend(renumbered);
         for batch in &rows {
             let width = batch.num_columns();
             let files = batch.column(width - 2).as_primitive::<UInt32Type>();
@@ -118,31 +116,23 @@ impl Difference<'_> {
 
     /// All of the input's columns of the committed rows at these places, and their places;
     /// `None` if they are too many.
-    async fn whole_rows(
-        &self,
-        at: &HashMap<(u32, i64), u64>,
-    ) -> Result<Option<Vec<RecordBatch>>> {
-        if at.is_empty() {
+    async fn whole_rows(&self, at: &Positions) -> Result<Option<Vec<RecordBatch>>> {
+        if at.rows() == 0 {
             return Ok(Some(Vec::new()));
         }
         let base = self.of.base;
-        let mut rows: BTreeMap<Path, RoaringTreemap> = BTreeMap::new();
-        for (file, row) in at.keys() {
-            let file = usize::try_from(*file).ok().and_then(|i| base.files.get(i));
-            let Some(file) = file else {
+        let mut rows = BTreeMap::new();
+        for (file, of_file) in at.files() {
+            let Some(file) = base.files.get(file) else {
                 return internal_err!("a committed row is in no file");
             };
-            let of_file = rows.entry(file.path.clone()).or_default();
-            of_file.insert(row.unsigned_abs());
+            rows.insert(file.path.clone(), DeletionVector::from(of_file.clone()));
         }
-        let rows = rows.into_iter();
-        let rows = rows.map(|(path, rows)| (path, DeletionVector::from(rows)));
         let table = committed(self.of.job.table.stores(), base)?.with_positions();
-        let rows = scan(&self.of.state, table.at_rows(&rows.collect()))?;
+        let rows = scan(&self.of.state, table.at_rows(&rows))?;
         let inputs = self.of.shape.inputs().map(|(place, _)| place);
-        let names = inputs.map(|place| ident(base.schema.field(place).name().clone()));
-        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
-        let rows = rows.select(names.chain(places).collect::<Vec<_>>())?;
+        let rows =
+            with_places(rows, inputs.map(|place| base.schema.field(place).name()))?;
         self.of.held.all(rows).await
     }
 

@@ -20,8 +20,8 @@ mod shape;
 mod suffix;
 mod tails;
 mod unique_key;
+mod window;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -40,7 +40,7 @@ use self::old::Old;
 use self::shape::Shape;
 use self::suffix::Suffix;
 use self::tails::{Keys, Tails};
-use super::changes::{Changed, used_columns};
+use super::changes::{Changed, Search};
 use super::key_index::KeyIndex;
 use super::places::{Gone, Positions};
 use super::rows::rows_of;
@@ -63,6 +63,8 @@ pub(super) struct Resumption<'a> {
     state: SessionState,
     leaf: Leaf,
     changed: Changed,
+    /// See [`Changed::all_differ`].
+    all_differ: bool,
     shape: Shape,
     held: Held,
 }
@@ -77,12 +79,13 @@ struct Outcome {
     keys: usize,
 }
 
-/// What is found by some columns.
-enum Told {
-    /// `None`: the model cannot be taken up.
-    By(Option<Box<Outcome>>),
-    /// They do not tell which committed rows went.
-    Ambiguous,
+/// What has changed in the input, and the committed rows that are numbered anew.
+struct Found<'a> {
+    change: InputChange,
+    index: Option<KeyIndex>,
+    suffix: Suffix<'a>,
+    /// `None` if no key has changed.
+    old: Option<Old>,
 }
 
 /// What becomes of the tails.
@@ -99,30 +102,30 @@ impl<'a> Resumption<'a> {
         job: &'a Job,
         base: &'a TableVersion,
         reading: &'a Reading,
-        state: &SessionState,
         key: &[Column],
-        changed: &BTreeMap<String, Changed>,
+        search: &Search<'_>,
     ) -> DataFusionResult<Option<Self>> {
+        let state = search.state;
         let plan = job.rows.logical_plan();
         let Ok(shape) = Shape::of(state, plan, key, &base.schema) else {
             return Ok(None);
         };
         let leaf = only_leaf(&shape.input)?;
         let Some((leaf, changed)) = leaf.and_then(|leaf| {
-            let changed = changed.get(&leaf.location)?.clone();
+            let changed = search.changed.get(&leaf.location)?.clone();
             Some((leaf, changed))
         }) else {
             return Ok(None);
         };
-        let pool = &state.runtime_env().memory_pool;
         let rows: u64 = base.files.iter().map(DataFile::live_rows).sum();
         let most_rows = usize::try_from(rows / 4).unwrap_or(usize::MAX) + MOST_ROWS;
-        let held = Held::new(pool, most_rows);
+        let held = Held::new(search.pool, most_rows);
         Ok(Some(Self {
             job,
             base,
             reading,
             state: state.clone(),
+            all_differ: search.all_differ(&leaf, &changed),
             leaf,
             changed,
             shape,
@@ -185,25 +188,29 @@ impl<'a> Resumption<'a> {
         }))
     }
 
-    /// What the rows and tails become, if that can be told by few columns of the rows that go;
-    /// else by all of them.
+    /// What the rows and tails become, told by few columns of the rows that go if these are
+    /// enough, else by all of them.
     async fn outcome(&self) -> DataFusionResult<Option<Outcome>> {
         let narrow = self.shape.told_by(&self.base.schema);
         let all = self.shape.inputs().map(|(place, _)| place).collect();
-        match self.outcome_by(narrow, false).await? {
-            Told::Ambiguous => {
-                self.held.release();
-                match self.outcome_by(all, true).await? {
-                    Told::By(outcome) => Ok(outcome.map(|outcome| *outcome)),
-                    Told::Ambiguous => Ok(None),
-                }
+        for (columns, are_all) in [(narrow, false), (all, true)] {
+            let Some(found) = self.found(columns, are_all).await? else {
+                return Ok(None);
+            };
+            if are_all || !found.old.as_ref().is_some_and(|old| old.is_ambiguous) {
+                return self.numbered(found).await;
             }
-            Told::By(outcome) => Ok(outcome.map(|outcome| *outcome)),
+            self.held.release();
         }
+        Ok(None)
     }
 
-    /// `columns` are read of committed rows; whether they are `all` of the input's.
-    async fn outcome_by(&self, columns: Vec<usize>, all: bool) -> DataFusionResult<Told> {
+    /// What has changed, and these columns of the committed rows that it may matter to.
+    async fn found(
+        &self,
+        columns: Vec<usize>,
+        are_all: bool,
+    ) -> DataFusionResult<Option<Found<'_>>> {
         let reader = InputReader {
             job: self.job,
             state: &self.state,
@@ -213,49 +220,51 @@ impl<'a> Resumption<'a> {
         };
         let index = self.base.metadata.get(INDEX);
         let index = index.and_then(|text| KeyIndex::of_text(text));
-        let used = used_columns(&self.state, self.job.rows.logical_plan())?;
-        let all_differ = self.changed.all_differ(&self.leaf, &used);
-        let told_by = (all_differ && !all).then_some(columns.as_slice());
+        let told_by = (self.all_differ && !are_all).then_some(columns.as_slice());
         let change = reader.change(&self.leaf, &self.changed, index, told_by);
         let Some((change, index)) = change.await? else {
-            return Ok(Told::By(None));
+            return Ok(None);
         };
         let change = match change.may_cancel_out {
             true => net(&change)?,
             false => change,
         };
         let Some(suffix) = Suffix::of(self, &change)? else {
-            return Ok(Told::By(None));
+            return Ok(None);
         };
-        if suffix.keys().len() == 0 {
-            return Ok(Told::By(Some(Box::new(Outcome {
+        let mut old = None;
+        if suffix.keys().len() > 0 {
+            let numbers = self.shape.number_places().map(|(place, _)| place);
+            let read: Vec<_> = columns.iter().copied().chain(numbers).collect();
+            let Some(rows) = suffix.read(&read).await? else {
+                return Ok(None);
+            };
+            old = Some(Old::of(rows, columns, &change, self)?);
+        }
+        Ok(Some(Found {
+            change,
+            index,
+            suffix,
+            old,
+        }))
+    }
+
+    async fn numbered(&self, found: Found<'_>) -> DataFusionResult<Option<Outcome>> {
+        let Found {
+            change,
+            index,
+            suffix,
+            old,
+        } = found;
+        let Some(old) = old else {
+            return Ok(Some(Outcome {
                 came: Vec::new(),
                 went: Positions::default(),
                 tails: None,
                 index,
                 keys: 0,
-            }))));
-        }
-        let numbers = self.shape.number_places().map(|(place, _)| place);
-        let read: Vec<_> = columns.iter().copied().chain(numbers).collect();
-        let Some(rows) = suffix.read(&read).await? else {
-            return Ok(Told::By(None));
+            }));
         };
-        let old = Old::of(rows, columns, &change, self)?;
-        if old.is_ambiguous && !all {
-            return Ok(Told::Ambiguous);
-        }
-        let outcome = self.numbered(&change, index, &suffix, &old).await?;
-        Ok(Told::By(outcome.map(Box::new)))
-    }
-
-    async fn numbered(
-        &self,
-        change: &InputChange,
-        index: Option<KeyIndex>,
-        suffix: &Suffix<'_>,
-        old: &Old,
-    ) -> DataFusionResult<Option<Outcome>> {
         let keys = self.keys()?;
         let before = self.tails().await?;
         let set = suffix.keys();
@@ -269,7 +278,7 @@ impl<'a> Resumption<'a> {
             keys: &keys,
             tails: &found,
         };
-        let Some(numbered) = numbering.run(change, old).await? else {
+        let Some(numbered) = numbering.run(&change, &old).await? else {
             return Ok(None);
         };
         let (changed, rows) = numbered.tails;

@@ -27,16 +27,12 @@ impl Old {
         of: &Resumption<'_>,
     ) -> Result<Self> {
         let told = told(&rows, &columns, of)?;
-        let (mut all, mut gone) = (Gone::default(), Gone::default());
+        let mut gone = Gone::default();
         for batch in &change.went {
-            let batch = self::told(batch, &columns, of)?;
-            all.add(&batch)?;
-            gone.add(&batch)?;
+            gone.add(&self::told(batch, &columns, of)?)?;
         }
-        let went = gone.marks(&told)?;
+        let (went, is_ambiguous) = gone.marks(&told)?;
         gone.none_left(&of.base.url)?;
-        let like = all.like(&told)?;
-        let is_ambiguous = like.iter().zip(&went).any(|(like, went)| *like && !went);
         Ok(Self {
             rows,
             columns,

@@ -9,10 +9,11 @@ use datafusion::logical_expr::ident;
 use super::Resumption;
 use super::input::InputChange;
 use super::tails::columns;
-use crate::catalog::{FILE_COLUMN, ROW_COLUMN};
 use crate::runner::materialization::incremental::key_set::KeySet;
 use crate::runner::materialization::incremental::key_times::KeyTimes;
-use crate::runner::materialization::incremental::rows::positioned_rows_of;
+use crate::runner::materialization::incremental::rows::{
+    positioned_rows_of, with_places,
+};
 
 /// The keys that have changed and from when on.
 pub(super) struct Suffix<'a> {
@@ -62,10 +63,7 @@ impl<'a> Suffix<'a> {
         let key: Vec<_> = key.collect();
         let rows = rows.filter(self.from.predicate(&key, &time, field.data_type())?)?;
         let names = columns.iter().map(|place| schema.field(*place).name());
-        let names = names.map(|name| ident(name.clone()));
-        let places = [ident(FILE_COLUMN), ident(ROW_COLUMN)];
-        let rows = rows.select(names.chain(places).collect::<Vec<_>>())?;
-        let Some(rows) = of.held.one(rows).await? else {
+        let Some(rows) = of.held.one(with_places(rows, names)?).await? else {
             return Ok(None);
         };
         let time = rows.column_by_name(&of.shape.time);

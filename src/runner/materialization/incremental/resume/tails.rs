@@ -16,7 +16,8 @@ use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use datafusion::prelude::DataFrame;
 
 use super::input::Held;
-use super::shape::{Counted, Shape};
+use super::shape::Shape;
+use super::window::Counted;
 use crate::runner::materialization::incremental::key_set::KeySet;
 
 pub(super) const ROWS: &str = "rows of the key";
