@@ -12,6 +12,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::{Partitioning, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
@@ -33,12 +34,20 @@ impl PhysicalOptimizerRule for UseLateOperators {
         }
         plan.transform_up(|node| {
             let late = if let Some(windows) = Windows::of(&node) {
-                late_window(windows, &options)?
+                late_window(&node, windows, &options)?
             } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
                 let late = LateAggregateExec::in_place_of(aggregate)?;
                 late.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            } else if let Some(projection) = node.downcast_ref::<ProjectionExec>()
+                && projection.input().is::<LateAggregateExec>()
+            {
+                // now, for a repartition that comes between keeps columns that nobody reads
+                projection
+                    .input()
+                    .try_swapping_with_projection(projection)?
             } else {
-                None
+                let joined = LateAggregateExec::in_place_of_join(&node)?;
+                joined.map(|columns| Arc::new(columns) as Arc<dyn ExecutionPlan>)
             };
             Ok(late.map_or_else(|| Transformed::no(node), Transformed::yes))
         })
@@ -55,11 +64,18 @@ impl PhysicalOptimizerRule for UseLateOperators {
 }
 
 fn late_window(
+    node: &Arc<dyn ExecutionPlan>,
     window: Windows<'_>,
     options: &SessionizeOptions,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if is_sorted(window)? {
         return Ok(None);
+    }
+    if options.row_number {
+        let numbers = LateAggregateExec::in_place_of_window(node, window)?;
+        if let Some(columns) = numbers {
+            return Ok(Some(Arc::new(columns)));
+        }
     }
     let exec = LateSessionizeExec::in_place_of(window)?;
     let exec = exec.filter(|exec| options.row_number || !exec.only_numbers_rows());

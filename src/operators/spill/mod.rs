@@ -4,4 +4,4 @@ mod disk;
 mod sorted;
 
 pub(super) use disk::{Disk, DiskWriter, OnDisk};
-pub(super) use sorted::{ordering, sorted};
+pub(super) use sorted::{ordering, sorted, sorted_stream};

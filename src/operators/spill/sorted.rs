@@ -1,7 +1,7 @@
 //! Batches from disk, mapped and sorted in bounded memory by DataFusion's own sort.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::SortOptions;
@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::disk::{Disk, OnDisk};
 
@@ -34,13 +34,24 @@ pub(in crate::operators) fn sorted(
         nulls_first: false,
     };
     let order = ordering(&schema, (0..columns).map(|index| (index, options)))?;
-    let mapped = Arc::new(Mapped {
-        source,
+    let mapped = source.stream()?.map(move |batch| map(&batch?));
+    let mapped = RecordBatchStreamAdapter::new(schema, mapped);
+    sorted_stream(Box::pin(mapped), order, disk.context())
+}
+
+/// The rows of `batches` in an order.
+pub(in crate::operators) fn sorted_stream(
+    batches: SendableRecordBatchStream,
+    order: LexOrdering,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let schema = batches.schema();
+    let once = Arc::new(Once {
         schema: Arc::clone(&schema),
-        map,
+        batches: Mutex::new(Some(batches)),
     });
-    let scan = StreamingTableExec::try_new(schema, vec![mapped], None, [], false, None)?;
-    SortExec::new(order, Arc::new(scan)).execute(0, disk.context())
+    let scan = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
+    SortExec::new(order, Arc::new(scan)).execute(0, context)
 }
 
 /// An order by columns of `schema`: their places, and how each sorts.
@@ -58,30 +69,29 @@ pub(in crate::operators) fn ordering(
     }
 }
 
-struct Mapped {
-    source: OnDisk,
+/// Rows that are read once.
+struct Once {
     schema: SchemaRef,
-    map: Arc<Map>,
+    batches: Mutex<Option<SendableRecordBatchStream>>,
 }
 
-impl fmt::Debug for Mapped {
+impl fmt::Debug for Once {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Mapped").field(&self.source).finish()
+        f.debug_tuple("Once").field(&self.schema).finish()
     }
 }
 
-impl PartitionStream for Mapped {
+impl PartitionStream for Once {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let map = Arc::clone(&self.map);
-        let batches = match self.source.stream() {
-            Ok(batches) => batches.map(move |batch| map(&batch?)).boxed(),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        };
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let schema = Arc::clone(&self.schema);
-        Box::pin(RecordBatchStreamAdapter::new(schema, batches.into_stream()))
+        batches.take().unwrap_or_else(|| {
+            let again = stream::once(async { internal_err!("rows are read once") });
+            Box::pin(RecordBatchStreamAdapter::new(schema, again))
+        })
     }
 }

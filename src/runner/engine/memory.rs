@@ -21,6 +21,10 @@ const NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 const SORT: &str = "ExternalSorter[";
 const MERGE: &str = "ExternalSorterMerge[";
 
+/// How the names begin of operators that hold rows by their keys: without memory they read
+/// rows again.
+const LATE: &str = "Late";
+
 /// How a memory limit is dealt out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
@@ -120,6 +124,17 @@ impl MemoryPool for BoundedSorts {
             return Err(resources_datafusion_err!(
                 "`{name}` asks for {asked} bytes; its share of the memory limit is {share}"
             ));
+        }
+        // the fair pool bounds each reservation, of which these have many
+        if name.starts_with(LATE)
+            && let MemoryLimit::Finite(limit) = self.pool.memory_limit()
+        {
+            let (held, room) = (self.pool.reserved(), limit - limit / 4);
+            if held + additional > room {
+                return Err(resources_datafusion_err!(
+                    "`{name}` asks for {additional} bytes; {held} of {room} are taken"
+                ));
+            }
         }
         self.pool.try_grow(reservation, additional)
     }

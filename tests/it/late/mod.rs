@@ -4,6 +4,7 @@
 mod alike;
 mod drops;
 mod groups;
+mod joined;
 mod scarce;
 
 use std::collections::BTreeMap;
@@ -252,7 +253,7 @@ async fn same_as_standard(
         partitions: draws.random_range(1..4),
         batch: [3, 50, 1000, 8192].choose(draws).copied().unwrap_or(1),
         memory: match draws.random_bool(0.4) {
-            true => Memory::Scarce(100_000),
+            true => Memory::Scarce(*[20_000, 500_000].choose(draws).unwrap_or(&0)),
             false => Memory::Unbounded,
         },
     };

@@ -3,19 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::is_null;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::execution::memory_pool::MemoryReservation;
+use twox_hash::XxHash3_128;
 
 /// Entries are kept apart by 8 bits of their hash: in parts that fit a cache.
 pub(super) const PARTS: usize = 256;
 /// How many entries memory is taken for at a time.
 const CHUNK: usize = 1024;
 /// How many entries of a part are to be sorted at once.
-const BUCKET: usize = 16;
+const BUCKET: usize = 4;
 
 /// One row. Rows with equal hashes have one key: 104 bits tell keys apart, 8 of them by the
 /// part.
@@ -34,6 +36,11 @@ impl Entry {
         (self.hash, self.low) == (other.hash, other.low)
     }
 
+    /// Whether the key is null, if it is of one column.
+    pub(super) fn has_no_key(&self) -> bool {
+        (self.hash, self.low) == (0, 0)
+    }
+
     pub(super) fn ties(&self, other: &Self) -> bool {
         self.order == other.order && self.same_key(other)
     }
@@ -42,12 +49,16 @@ impl Entry {
 /// The rows of one partition, by part.
 #[derive(Debug)]
 pub(super) struct Entries {
-    parts: Vec<Vec<Vec<Entry>>>,
+    /// The chunk of each part that has room.
+    last: Vec<Vec<Entry>>,
+    full: Vec<Vec<Vec<Entry>>>,
+    /// The parts that are held.
+    held: Range<usize>,
     rows: u32,
     reservation: MemoryReservation,
 }
 
-/// Two hashes of a key.
+/// 128 bits of a key.
 #[derive(Debug)]
 pub(super) struct KeyHasher {
     states: [QualityRandomState; 2],
@@ -82,7 +93,16 @@ impl KeyHasher {
             )
     }
 
-    fn hash(&mut self, keys: &[ArrayRef], rows: usize) -> Result<()> {
+    /// The halves of the hash of each row's key.
+    pub(super) fn hash(&mut self, keys: &[ArrayRef], rows: usize) -> Result<[&[u64]; 2]> {
+        for hashes in &mut self.hashes {
+            hashes.clear();
+        }
+        if let [key] = keys
+            && self.hash_strings(key)
+        {
+            return Ok(self.hashes.each_ref().map(Vec::as_slice));
+        }
         // with several columns a null must count: ('a', null) is not (null, 'a')
         let mut hashed = Vec::with_capacity(2 * keys.len());
         for key in keys {
@@ -93,18 +113,40 @@ impl KeyHasher {
             }
         }
         for (state, hashes) in self.states.iter().zip(&mut self.hashes) {
-            hashes.clear();
             hashes.resize(rows, 0);
             create_hashes(&hashed, state, hashes)?;
         }
-        Ok(())
+        Ok(self.hashes.each_ref().map(Vec::as_slice))
+    }
+
+    /// Hashes one column of strings, all bits at once; `false` if it is of another type.
+    fn hash_strings(&mut self, key: &ArrayRef) -> bool {
+        match key.data_type() {
+            DataType::Utf8 => self.hash_each(key.as_string::<i32>().iter()),
+            DataType::LargeUtf8 => self.hash_each(key.as_string::<i64>().iter()),
+            DataType::Utf8View => self.hash_each(key.as_string_view().iter()),
+            _ => return false,
+        }
+        true
+    }
+
+    fn hash_each<'a>(&mut self, strings: impl Iterator<Item = Option<&'a str>>) {
+        let [first, second] = &mut self.hashes;
+        for string in strings {
+            let hash = string.map_or(0, |s| XxHash3_128::oneshot(s.as_bytes()));
+            first.push(hash as u64);
+            second.push((hash >> 64) as u64);
+        }
     }
 }
 
 impl Entries {
-    pub(super) fn new(reservation: MemoryReservation) -> Self {
+    /// For the rows of some parts.
+    pub(super) fn new(reservation: MemoryReservation, held: Range<usize>) -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Vec::new()).collect(),
+            last: vec![Vec::new(); PARTS],
+            full: vec![Vec::new(); PARTS],
+            held,
             rows: 0,
             reservation,
         }
@@ -114,38 +156,73 @@ impl Entries {
         self.rows
     }
 
-    /// Adds the rows of a batch; `false` if there are more than addresses.
+    /// Adds the rows of a batch, or those that pass a filter; `false` if there are more than
+    /// addresses.
     pub(super) fn push(
         &mut self,
-        hasher: &mut KeyHasher,
-        keys: &[ArrayRef],
+        [first, second]: [&[u64]; 2],
         orders: &[u64],
+        passes: Option<&BooleanBuffer>,
     ) -> Result<bool> {
-        hasher.hash(keys, orders.len())?;
-        let [first, second] = &hasher.hashes;
-        for ((hash, other), order) in first.iter().zip(second).zip(orders) {
-            let part = &mut self.parts[(*other >> 56) as usize];
-            let chunk = match part.last_mut() {
-                Some(chunk) if chunk.len() < CHUNK => chunk,
-                _ => {
-                    self.reservation.try_grow(CHUNK * size_of::<Entry>())?;
-                    part.push(Vec::with_capacity(CHUNK));
-                    let last = part.len() - 1;
-                    &mut part[last]
+        let rows = passes.map_or(orders.len(), BooleanBuffer::count_set_bits);
+        let Some(end) = u32::try_from(rows)
+            .ok()
+            .and_then(|rows| self.rows.checked_add(rows))
+        else {
+            return Ok(false);
+        };
+        let rows = first.iter().zip(second).zip(orders);
+        match passes {
+            None => {
+                for (address, row) in (self.rows..).zip(rows) {
+                    self.add(address, row)?;
                 }
-            };
-            chunk.push(Entry {
-                hash: *hash,
-                low: *other as u32,
-                address: self.rows,
-                order: *order,
-            });
-            match self.rows.checked_add(1) {
-                Some(rows) => self.rows = rows,
-                None => return Ok(false),
+            }
+            Some(passes) => {
+                let rows = rows.zip(passes.iter()).filter(|(_, passes)| *passes);
+                for (address, (row, _)) in (self.rows..).zip(rows) {
+                    self.add(address, row)?;
+                }
             }
         }
+        self.rows = end;
         Ok(true)
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        address: u32,
+        ((hash, other), order): ((&u64, &u64), &u64),
+    ) -> Result<()> {
+        let part = (*other >> 56) as usize;
+        if !self.held.contains(&part) {
+            return Ok(());
+        }
+        let chunk = &mut self.last[part];
+        if chunk.len() == chunk.capacity() {
+            self.reservation.try_grow(CHUNK * size_of::<Entry>())?;
+            let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK));
+            self.full[part].push(full);
+        }
+        chunk.push(Entry {
+            hash: *hash,
+            low: *other as u32,
+            address,
+            order: *order,
+        });
+        Ok(())
+    }
+
+    /// The chunks of each part.
+    fn into_parts(self) -> impl Iterator<Item = Vec<Vec<Entry>>> {
+        self.full
+            .into_iter()
+            .zip(self.last)
+            .map(|(mut full, last)| {
+                full.push(last);
+                full
+            })
     }
 }
 
@@ -177,16 +254,17 @@ struct Piece {
 pub(super) fn parts(partitions: Vec<Entries>) -> Vec<UnsortedPart> {
     let mut parts: Vec<_> = (0..PARTS).map(|_| UnsortedPart::default()).collect();
     let mut base = 0;
-    for partition in partitions {
-        for (part, chunks) in parts.iter_mut().zip(partition.parts) {
-            let bytes = chunks.len() * CHUNK * size_of::<Entry>();
+    for mut partition in partitions {
+        let (rows, reservation) = (partition.rows, partition.reservation.take());
+        for (part, chunks) in parts.iter_mut().zip(partition.into_parts()) {
+            let held: usize = chunks.iter().map(Vec::capacity).sum();
             part.pieces.push(Piece {
                 base,
                 chunks,
-                reservation: partition.reservation.split(bytes),
+                reservation: reservation.split(held * size_of::<Entry>()),
             });
         }
-        base += partition.rows;
+        base += rows;
     }
     parts
 }

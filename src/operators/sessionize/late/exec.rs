@@ -23,7 +23,8 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
-use super::emit::{Emit, Output};
+use super::emit::{Emit, Function, Output};
+use super::lineage::{self, Lineage};
 use super::narrow::{indexes, moved_columns, named, project, repeatable};
 use super::stream::{Pass, Passes, Wide};
 use super::window::{Shape, Windows};
@@ -66,16 +67,31 @@ impl LateSessionizeExec {
         &self.shape
     }
 
-    /// Whether both add the same columns to the same rows.
-    pub(super) fn adds_the_same(&self, other: &Self) -> bool {
-        let same_pass = match (&self.pass, &other.pass) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        let functions =
-            |of: &Self| of.outputs.iter().map(|o| o.function.clone()).collect();
-        let (a, b): (Vec<_>, Vec<_>) = (functions(self), functions(other));
-        same_pass && a == b
+    /// What tells its functions from those of others over `rows`; `None` as long as nothing
+    /// does.
+    pub(super) fn windows(&self, rows: &Lineage) -> Result<Option<lineage::Windows>> {
+        if let Some(pass) = &self.pass {
+            return Ok(Some(lineage::Windows::Pass(Arc::clone(pass))));
+        }
+        if !self.shape.rules.is_empty() {
+            return Ok(None);
+        }
+        let key = self.shape.key.iter().map(|e| rows.expr(e));
+        Ok(Some(lineage::Windows::Over {
+            key: key.collect::<Result<_>>()?,
+            order: rows.order(&self.shape.order)?,
+        }))
+    }
+
+    /// A word for each function that says all of it, but for the window; `None` if one may be
+    /// made of anything.
+    pub(super) fn words(&self) -> Option<Vec<String>> {
+        let words = self.outputs.iter().map(|output| match &output.function {
+            Function::Session { kind, .. } if kind.has_key() => None,
+            Function::Session { kind, rule, .. } => Some(format!("{kind:?} {rule}")),
+            function => Some(format!("{function:?}")),
+        });
+        words.collect()
     }
 
     /// The function that `expression` is the column of; `None` if it is none.
@@ -118,7 +134,7 @@ impl LateSessionizeExec {
         };
         let window = self.shape.over(&input)?;
         let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
-        ready.pass = Some(passes.of(window, &ready.metrics));
+        ready.pass = Some(passes.of(window, &ready.metrics)?);
         Ok(Some(ready))
     }
 

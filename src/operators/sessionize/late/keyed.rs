@@ -17,17 +17,23 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
 use futures::StreamExt;
 
-use super::entries::{Entries, KeyHasher, Part, parts};
-use super::narrow::project;
+use super::entries::{Entries, KeyHasher, PARTS, Part, parts};
+use super::narrow::{project, project_unfiltered};
 use super::order::Order;
+use super::pass::PassMetrics;
 use super::ties::{TieBreakers, ranks};
-use super::{joined, side_by_side};
+use super::{exhausted, joined, side_by_side};
+
+/// How many parts are held at least: with fewer, rows would be read too often.
+const FEWEST_PARTS: usize = PARTS / 16;
 
 /// A key and an order over rows that can be read again.
 #[derive(Debug, Clone)]
 pub(super) struct Keyed {
     /// The columns of the key, the first order column, then conditions.
     columns: Arc<dyn ExecutionPlan>,
+    /// Rows that a filter drops are among them: a last column says which ones pass it.
+    unfiltered: bool,
     /// How many columns the key has.
     pub(super) keys: usize,
     /// How the first order column sorts.
@@ -75,17 +81,75 @@ impl Keyed {
             (from, count) = (until, 2 * count);
         }
         let read = key.iter().chain(by().take(1)).chain(conditions);
+        let (columns, unfiltered) = project_unfiltered(input, numbered(read))?;
         Ok(Self {
-            columns: columns_of(input, read)?,
+            columns,
+            unfiltered,
             keys: key.len(),
             order: Order::new(options[0]),
             ties,
         })
     }
 
-    /// Reads what is held of all rows; `None` if there are too many.
-    pub(super) async fn read(
+    /// What `work` gives of each part of the rows, sorted, in no order, and the addresses of
+    /// each partition's rows; `None` if there are too many.
+    ///
+    /// All parts are held at once, or, where there is no memory for that, as many as there is
+    /// memory for, in rounds that each read the rows anew. `work` is asked for in each round,
+    /// with what the rounds before gave.
+    pub(super) async fn each_part<R, W>(
         &self,
+        context: &Arc<TaskContext>,
+        reservation: &MemoryReservation,
+        metrics: &PassMetrics,
+        mut work: impl FnMut(Addressed<'_>, &[R]) -> Result<W>,
+    ) -> Result<Option<(Vec<Range<u32>>, Vec<R>)>>
+    where
+        R: Send + 'static,
+        W: Fn(&Part) -> Result<R> + Clone + Send + 'static,
+    {
+        let (mut from, mut count) = (0, PARTS);
+        let mut done = Vec::new();
+        loop {
+            let held = from..from + count;
+            let round = async {
+                let reading = metrics.read.timer();
+                let Some(held) = self.read(held, context, reservation).await? else {
+                    return Ok(None);
+                };
+                drop(reading);
+                let _sorting = metrics.sort.timer();
+                let addressed = Addressed {
+                    partitions: &held.partitions,
+                    conditions: held.conditions,
+                };
+                let work = work(addressed, &done)?;
+                let (entries, partitions) = (held.entries, held.partitions);
+                let ties = &metrics.tied_rows;
+                let each = self
+                    .work_on(entries, &partitions, context, reservation, ties, work)
+                    .await?;
+                Ok(Some((partitions, each)))
+            };
+            match round.await {
+                Ok(Some((partitions, each))) => {
+                    done.extend(each);
+                    from += count;
+                    if from == PARTS {
+                        return Ok(Some((partitions, done)));
+                    }
+                }
+                Ok(None) => return Ok(None),
+                Err(error) if exhausted(&error) && count > FEWEST_PARTS => count /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads what is held of rows in some parts; `None` if there are too many.
+    async fn read(
+        &self,
+        parts: Range<usize>,
         context: &Arc<TaskContext>,
         reservation: &MemoryReservation,
     ) -> Result<Option<Held>> {
@@ -99,9 +163,10 @@ impl Keyed {
             let mut rows = plan.execute(partition, Arc::clone(context))?;
             let mut reader = Reader {
                 keys: self.keys,
+                unfiltered: self.unfiltered,
                 order: self.order,
                 hasher: KeyHasher::default(),
-                entries: Entries::new(reservation.new_empty()),
+                entries: Entries::new(reservation.new_empty(), parts.clone()),
                 conditions: Vec::new(),
             };
             tasks.spawn(async move {
@@ -132,7 +197,7 @@ impl Keyed {
     }
 
     /// `work` on each part of the rows, sorted; on all threads, in no order.
-    pub(super) async fn each_part<R: Send + 'static>(
+    async fn work_on<R: Send + 'static>(
         &self,
         entries: Vec<Entries>,
         partitions: &[Range<u32>],
@@ -170,19 +235,26 @@ impl Keyed {
     }
 }
 
-/// What is held of all rows.
-pub(super) struct Held {
-    pub(super) entries: Vec<Entries>,
+/// What is known of all rows before they are sorted.
+pub(super) struct Addressed<'a> {
     /// The addresses of each partition's rows.
-    pub(super) partitions: Vec<Range<u32>>,
-    /// Those of each partition, row by row.
+    pub(super) partitions: &'a [Range<u32>],
+    /// Where conditions hold, of each partition, row by row.
     pub(super) conditions: Vec<Vec<BooleanBuffer>>,
+}
+
+/// What is held of rows.
+struct Held {
+    entries: Vec<Entries>,
+    partitions: Vec<Range<u32>>,
+    conditions: Vec<Vec<BooleanBuffer>>,
     _ties: Vec<SendableRecordBatchStream>,
 }
 
 /// Reads the narrow rows of one partition.
 struct Reader {
     keys: usize,
+    unfiltered: bool,
     order: Order,
     hasher: KeyHasher,
     entries: Entries,
@@ -190,7 +262,15 @@ struct Reader {
 }
 
 impl Reader {
-    fn push(&mut self, columns: &[ArrayRef]) -> Result<bool> {
+    fn push(&mut self, mut columns: &[ArrayRef]) -> Result<bool> {
+        let mut passes = None;
+        if self.unfiltered
+            && let Some((last, others)) = columns.split_last()
+        {
+            let of_rows = holds(last.as_boolean());
+            passes = Some(of_rows).filter(|p| p.count_set_bits() < p.len());
+            columns = others;
+        }
         let (keys, others) = columns.split_at(self.keys);
         let Some((time, conditions)) = others.split_first() else {
             return Ok(false);
@@ -200,10 +280,19 @@ impl Reader {
             self.conditions = builders.collect();
         }
         for (builder, condition) in self.conditions.iter_mut().zip(conditions) {
-            builder.append_buffer(&holds(condition.as_boolean()));
+            let holds = holds(condition.as_boolean());
+            match &passes {
+                None => builder.append_buffer(&holds),
+                Some(passes) => passes
+                    .set_indices()
+                    .for_each(|row| builder.append(holds.value(row))),
+            }
         }
         match self.order.codes(time)? {
-            Some(codes) => self.entries.push(&mut self.hasher, keys, &codes),
+            Some(codes) => {
+                let hashes = self.hasher.hash(keys, codes.len())?;
+                self.entries.push(hashes, &codes, passes.as_ref())
+            }
             None => Ok(false),
         }
     }

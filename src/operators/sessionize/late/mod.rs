@@ -23,6 +23,7 @@ mod facts;
 #[cfg(feature = "runner")]
 mod kept;
 mod keyed;
+mod lineage;
 mod narrow;
 mod order;
 mod pass;

@@ -8,10 +8,8 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{
     Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
 };
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::projection::ProjectionExpr;
@@ -75,85 +73,12 @@ fn repeatable_scan(
     if files.file_source().file_type() != "parquet" {
         return None;
     }
+    // a new plan below would be another pass of the windows above
+    if files.preserve_order {
+        return Some(Arc::clone(plan));
+    }
     // else partitions take files from one another
     plan.with_preserve_order(true)
-}
-
-/// Whether both plans, which are repeatable, surely give the same rows in the same order.
-pub(super) fn same_rows(a: &Arc<dyn ExecutionPlan>, b: &Arc<dyn ExecutionPlan>) -> bool {
-    let same_here = if let Some(a) = a.downcast_ref::<ProjectionExec>() {
-        let b = b.downcast_ref::<ProjectionExec>();
-        b.is_some_and(|b| {
-            let (a, b) = (a.expr().iter(), b.expr().iter());
-            a.map(|column| &column.expr)
-                .eq(b.map(|column| &column.expr))
-        })
-    } else if let Some(a) = a.downcast_ref::<FilterExec>() {
-        let b = b.downcast_ref::<FilterExec>();
-        b.is_some_and(|b| {
-            a.predicate() == b.predicate() && a.projection() == b.projection()
-        })
-    } else if let Some(a) = a.downcast_ref::<LateSessionizeExec>() {
-        let b = b.downcast_ref::<LateSessionizeExec>();
-        b.is_some_and(|b| a.adds_the_same(b))
-    } else if let Some(a) = a.downcast_ref::<DataSourceExec>() {
-        let b = b.downcast_ref::<DataSourceExec>();
-        return b.is_some_and(|b| same_files(a, b));
-    } else {
-        a.is::<CooperativeExec>() && b.is::<CooperativeExec>()
-    };
-    let (a, b) = (a.children(), b.children());
-    same_here && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_rows(a, b))
-}
-
-fn same_files(a: &DataSourceExec, b: &DataSourceExec) -> bool {
-    let scan = |of: &DataSourceExec| {
-        let scan = of.data_source().downcast_ref::<FileScanConfig>();
-        scan.cloned()
-    };
-    let (Some(a), Some(b)) = (scan(a), scan(b)) else {
-        return false;
-    };
-    let (of_a, of_b) = (a.file_source(), b.file_source());
-    let columns = |of: &Arc<dyn FileSource>| {
-        let columns = of.projection()?.as_ref().iter();
-        Some(
-            columns
-                .map(|column| Arc::clone(&column.expr))
-                .collect::<Vec<_>>(),
-        )
-    };
-    let groups = |of: &FileScanConfig| {
-        let groups = of.file_groups.iter().map(|group| {
-            let files = group.files().iter().map(|file| {
-                let values = file.partition_values.clone();
-                (file.object_meta.clone(), file.range.clone(), values)
-            });
-            files.collect::<Vec<_>>()
-        });
-        groups.collect::<Vec<_>>()
-    };
-    a.object_store_url == b.object_store_url
-        && a.limit == b.limit
-        && a.file_schema() == b.file_schema()
-        && columns(of_a) == columns(of_b)
-        && of_a.filter() == of_b.filter()
-        && groups(&a) == groups(&b)
-        && same_selections(&a, &b)
-}
-
-/// Whether the same rows are skipped in files that are the same.
-fn same_selections(a: &FileScanConfig, b: &FileScanConfig) -> bool {
-    let files_a = a.file_groups.iter().flat_map(FileGroup::files);
-    let files_b = b.file_groups.iter().flat_map(FileGroup::files);
-    files_a.zip(files_b).all(|(a, b)| {
-        let selection = PartitionedFile::extension::<ParquetRowSelection>;
-        match (selection(a), selection(b)) {
-            (Some(of_a), Some(of_b)) => of_a == of_b,
-            // what else is said of a file may be of any kind
-            _ => a.extensions.is_empty() && b.extensions.is_empty(),
-        }
-    })
 }
 
 /// What turns expressions over a plan into ones over the plan below its projections.
@@ -343,12 +268,21 @@ pub(super) fn moved(
     expression: &Arc<dyn PhysicalExpr>,
     kept: &[usize],
 ) -> Result<Arc<dyn PhysicalExpr>> {
-    let column = |column: &Column| {
-        let place = kept.iter().position(|index| *index == column.index());
-        let place = place.unwrap_or_else(|| column.index());
-        Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>
-    };
-    mapped(expression, &column)
+    let places: Vec<_> = (0..kept.len()).collect();
+    shifted(expression, kept, &places)
+}
+
+/// `expression` over rows whose columns at `from` are at the same place of `to`.
+pub(super) fn shifted(
+    expression: &Arc<dyn PhysicalExpr>,
+    from: &[usize],
+    to: &[usize],
+) -> Result<Arc<dyn PhysicalExpr>> {
+    mapped(expression, &|column| {
+        let place = from.iter().position(|index| *index == column.index());
+        let place = place.map_or_else(|| column.index(), |place| to[place]);
+        Arc::new(Column::new(column.name(), place))
+    })
 }
 
 /// `columns` over rows that have only the columns at `kept`.
@@ -364,7 +298,7 @@ pub(super) fn moved_columns(
 }
 
 /// `expression` with another one in place of each column.
-fn mapped(
+pub(super) fn mapped(
     expression: &Arc<dyn PhysicalExpr>,
     of: &dyn Fn(&Column) -> Arc<dyn PhysicalExpr>,
 ) -> Result<Arc<dyn PhysicalExpr>> {

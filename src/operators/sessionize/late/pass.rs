@@ -15,8 +15,8 @@ use datafusion::physical_plan::metrics::{
 use super::entries::Part;
 use super::exhausted;
 use super::facts::{Facts, Lags, RowNumbers, Wanted};
-use super::keyed::Keyed;
-use super::narrow::same_rows;
+use super::keyed::{Addressed, Keyed};
+use super::lineage::Lineage;
 use super::order::Order;
 use crate::boundary::SessionState;
 use crate::functions::BoundArguments;
@@ -79,21 +79,27 @@ pub(super) struct Found {
     pub(super) lags: Lags,
     pub(super) counts: RowNumbers,
     pub(super) order: Order,
-    reservation: MemoryReservation,
+    _reservation: Arc<MemoryReservation>,
 }
 
 impl Window {
-    /// Whether both passes find the same.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    /// Whether both passes surely find the same.
+    pub(super) fn is_like(&self, other: &Self) -> Result<bool> {
         // what a rule reads is in `all`; the rest of it is numbers and names of zones
         let rule =
             |rule: &Rule| (rule.wanted, rule.read.clone(), format!("{:?}", rule.bound));
-        self.keyed.keys == other.keyed.keys
+        let alike = self.keyed.keys == other.keyed.keys
             && self.options == other.options
             && (self.row_numbers, self.lags, self.counts)
                 == (other.row_numbers, other.lags, other.counts)
-            && self.rules.iter().map(rule).eq(other.rules.iter().map(rule))
-            && same_rows(&self.all, &other.all)
+            && self.rules.iter().map(rule).eq(other.rules.iter().map(rule));
+        if !alike {
+            return Ok(false);
+        }
+        Ok(match (Lineage::of(&self.all)?, Lineage::of(&other.all)?) {
+            (Some(rows), Some(of_other)) => rows.is_like(&of_other),
+            _ => false,
+        })
     }
 
     /// Runs the narrow pass; `None` if more is to be held than memory or entries have room
@@ -120,42 +126,58 @@ impl Window {
     ) -> Result<Option<Arc<Found>>> {
         let consumer = MemoryConsumer::new("LateSessionizeExec").with_can_spill(true);
         let reservation = consumer.register(context.memory_pool());
-        let reading = metrics.read.timer();
-        let Some(held) = self.keyed.read(context, &reservation).await? else {
+        let reservation = Arc::new(reservation);
+        let mut found: Option<Arc<Found>> = None;
+        let work = |rows: Addressed<'_>, _: &[Followed]| {
+            let found = match &found {
+                Some(found) => Arc::clone(found),
+                None => {
+                    let new = Arc::new(self.room(rows.partitions, &reservation)?);
+                    Arc::clone(found.insert(new))
+                }
+            };
+            let follow = Follow {
+                window: self.clone(),
+                found,
+            };
+            Ok(move |part: &Part| follow.part(part))
+        };
+        let each = self.keyed.each_part(context, &reservation, metrics, work);
+        let Some((_, followed)) = each.await? else {
             return Ok(None);
         };
-        drop(reading);
-        let partitions = held.partitions;
+        for Followed { keys, sessions } in followed {
+            metrics.keys.add(keys);
+            metrics.found.add(sessions);
+        }
+        Ok(found)
+    }
+
+    /// Room for what is to be found of rows that have these addresses.
+    fn room(
+        &self,
+        partitions: &[Range<u32>],
+        reservation: &Arc<MemoryReservation>,
+    ) -> Result<Found> {
         let all = partitions.last().map_or(0, |last| last.end as usize);
         let rules = self.rules.iter();
-        let rules = rules.map(|rule| Facts::try_new(rule.wanted, all, &reservation));
-        let found = Arc::new(Found {
-            partitions,
+        let rules = rules.map(|rule| Facts::try_new(rule.wanted, all, reservation));
+        Ok(Found {
+            partitions: partitions.to_vec(),
             rules: rules.collect::<Result<_>>()?,
-            row_numbers: RowNumbers::try_new(self.row_numbers, all, &reservation)?,
-            lags: Lags::try_new(self.lags, all, &reservation)?,
-            counts: RowNumbers::try_new(self.counts, all, &reservation)?,
+            row_numbers: RowNumbers::try_new(self.row_numbers, all, reservation)?,
+            lags: Lags::try_new(self.lags, all, reservation)?,
+            counts: RowNumbers::try_new(self.counts, all, reservation)?,
             order: self.keyed.order,
-            reservation,
-        });
-        let _sorting = metrics.sort.timer();
-        let follow = Follow {
-            window: self.clone(),
-            found: Arc::clone(&found),
-            metrics: metrics.clone(),
-        };
-        let (ties, reserved) = (&metrics.tied_rows, &found.reservation);
-        let each = self.keyed.each_part(
-            held.entries,
-            &found.partitions,
-            context,
-            reserved,
-            ties,
-            move |part| follow.part(part),
-        );
-        each.await?;
-        Ok(Some(found))
+            _reservation: Arc::clone(reservation),
+        })
     }
+}
+
+/// How many keys and sessions a part has.
+struct Followed {
+    keys: usize,
+    sessions: usize,
 }
 
 /// Goes through sorted rows.
@@ -163,11 +185,10 @@ impl Window {
 struct Follow {
     window: Window,
     found: Arc<Found>,
-    metrics: PassMetrics,
 }
 
 impl Follow {
-    fn part(&self, part: &Part) -> Result<()> {
+    fn part(&self, part: &Part) -> Result<Followed> {
         let mut state = SessionState::default();
         let (mut keys, mut sessions) = (0, 0);
         for key in part.keys() {
@@ -185,8 +206,6 @@ impl Follow {
             part.peers()
                 .for_each(|peers| self.found.counts.level(peers));
         }
-        self.metrics.keys.add(keys);
-        self.metrics.found.add(sessions);
-        Ok(())
+        Ok(Followed { keys, sessions })
     }
 }

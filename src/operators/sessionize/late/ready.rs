@@ -18,8 +18,7 @@ pub(crate) fn ready(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
             let ready = exec.ready(&mut passes)?;
             ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
         } else if let Some(exec) = node.downcast_ref::<LateAggregateExec>() {
-            let ready = exec.ready()?;
-            ready.map(|exec| Arc::new(exec) as Arc<dyn ExecutionPlan>)
+            exec.ready_or_standard()?
         } else {
             return Ok(Transformed::no(node));
         };

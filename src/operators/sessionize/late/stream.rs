@@ -45,14 +45,16 @@ impl Passes {
         &mut self,
         window: Window,
         metrics: &ExecutionPlanMetricsSet,
-    ) -> Arc<Pass> {
-        if let Some(pass) = self.0.iter().find(|pass| pass.window.is_like(&window)) {
-            pass.shared.store(true, Ordering::Relaxed);
-            return Arc::clone(pass);
+    ) -> Result<Arc<Pass>> {
+        for pass in &self.0 {
+            if pass.window.is_like(&window)? {
+                pass.shared.store(true, Ordering::Relaxed);
+                return Ok(Arc::clone(pass));
+            }
         }
         let pass = Arc::new(Pass::new(window, metrics.clone()));
         self.0.push(Arc::clone(&pass));
-        pass
+        Ok(pass)
     }
 }
 

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array,
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array,
+    new_null_array,
 };
-use datafusion::arrow::compute::{interleave, is_null, nullif};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::compute::{concat, interleave, is_null, nullif, take_arrays};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::groups::Groups;
+use super::of_key::KeyValues;
 use super::others::OtherValues;
 use super::picks::Picks;
-use super::plan::{AggregatePlan, Made};
+use super::plan::Made;
 use crate::functions::as_timestamps;
 use crate::operators::sessionize::late::emit::RecentIds;
 
@@ -34,7 +36,7 @@ pub(super) struct Assembler {
 }
 
 /// The rows of one slot.
-struct Waiting {
+pub(super) struct Waiting {
     /// The first is a row of nulls.
     batches: Vec<Option<Held>>,
     /// The batch and the row of each group; that of nulls until there is another.
@@ -55,21 +57,19 @@ impl Assembler {
         schemas: &[SchemaRef],
         reservation: MemoryReservation,
     ) -> Result<Self> {
-        let place = size_of::<(u32, u32)>() * schemas.len() + size_of::<u16>();
-        let held = groups.groups.saturating_mul(place + size_of::<u32>());
-        reservation.try_grow(held)?;
+        let held = size_of::<u16>() + size_of::<u32>();
+        reservation.try_grow(groups.groups.saturating_mul(held))?;
         let mut missing = vec![0; groups.groups];
-        for row in groups.rows.iter().flatten() {
+        for row in groups.rows.iter().flat_map(|rows| rows.iter()) {
             missing[row.group as usize] += 1;
         }
         let complete = (0..).zip(&missing).filter(|(_, missing)| **missing == 0);
         let ready = complete.map(|(group, _)| group).collect();
-        let slots = schemas.iter().enumerate().map(|(slot, schema)| Waiting {
-            batches: vec![Some(Held::nulls(slot, schema))],
-            places: vec![(0, 0); groups.groups],
+        let slots = schemas.iter().enumerate().map(|(slot, schema)| {
+            Waiting::try_new(slot, schema, groups.groups, &reservation)
         });
         Ok(Self {
-            slots: slots.collect(),
+            slots: slots.collect::<Result<_>>()?,
             missing,
             ready,
             reservation,
@@ -87,21 +87,14 @@ impl Assembler {
         if self.reservation.try_grow(bytes).is_err() {
             return Err(picks);
         }
-        let slot = &mut self.slots[picks.slot];
-        let batch = slot.batches.len() as u32;
-        for (row, group) in (0..).zip(&picks.groups) {
-            slot.places[*group as usize] = (batch, row);
+        for group in &picks.groups {
             let missing = &mut self.missing[*group as usize];
             *missing -= 1;
             if *missing == 0 {
                 self.ready.push(*group);
             }
         }
-        slot.batches.push(Some(Held {
-            left: picks.groups.len(),
-            rows: picks,
-            bytes,
-        }));
+        self.slots[picks.slot].push(picks, bytes);
         Ok(())
     }
 
@@ -166,14 +159,82 @@ impl Held {
 }
 
 impl Waiting {
+    /// For rows of so many groups, whose places are charged to `reservation`.
+    pub(super) fn try_new(
+        slot: usize,
+        schema: &SchemaRef,
+        groups: usize,
+        reservation: &MemoryReservation,
+    ) -> Result<Self> {
+        reservation.try_grow(groups.saturating_mul(size_of::<(u32, u32)>()))?;
+        Ok(Self {
+            batches: vec![Some(Held::nulls(slot, schema))],
+            places: vec![(0, 0); groups],
+        })
+    }
+
+    /// Takes rows in, which are charged already.
+    pub(super) fn push(&mut self, rows: Picks, bytes: usize) {
+        let batch = self.batches.len() as u32;
+        for (row, group) in (0..).zip(&rows.groups) {
+            self.places[*group as usize] = (batch, row);
+        }
+        self.batches.push(Some(Held {
+            left: rows.groups.len(),
+            rows,
+            bytes,
+        }));
+    }
+
+    /// Brings all rows together, so that few places are looked up in many batches; they stay
+    /// apart where there is no memory for that.
+    pub(super) fn compact(&mut self, reservation: &MemoryReservation) -> Result<()> {
+        let held: usize = self.batches.iter().flatten().map(|held| held.bytes).sum();
+        // offsets of texts have 31 bits
+        if held > i32::MAX as usize || reservation.try_grow(held).is_err() {
+            return Ok(());
+        }
+        let batches: Vec<_> = self.batches.iter().flatten().collect();
+        let mut starts = vec![0];
+        for batch in &batches {
+            let rows = batch.rows.columns.first().map_or(0, |column| column.len());
+            starts.push(starts[starts.len() - 1] + rows as u32);
+        }
+        let width = batches[0].rows.columns.len();
+        let columns = (0..width).map(|column| {
+            let values = batches.iter().map(|b| b.rows.columns[column].as_ref());
+            Ok(concat(&values.collect::<Vec<_>>())?)
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        for (batch, row) in &mut self.places {
+            (*batch, *row) = (0, starts[*batch as usize] + *row);
+        }
+        let slot = batches[0].rows.slot;
+        self.batches = vec![Some(Held {
+            left: usize::MAX,
+            rows: Picks {
+                slot,
+                columns,
+                groups: Vec::new(),
+            },
+            bytes: held,
+        })];
+        reservation.shrink(held);
+        Ok(())
+    }
+
     /// Whether no row of a group came yet.
     fn lacks(&self, group: u32) -> bool {
         self.places[group as usize] == (0, 0)
     }
 
     /// The rows of some groups.
-    fn of(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
+    pub(super) fn of(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
         let places = || groups.iter().map(|group| self.places[*group as usize]);
+        if let [Some(one)] = &self.batches[..] {
+            let rows = UInt32Array::from_iter_values(places().map(|(_, row)| row));
+            return Ok(take_arrays(&one.rows.columns, &rows, None)?);
+        }
         let mut used: BTreeMap<u32, usize> =
             places().map(|(batch, _)| (batch, 0)).collect();
         let mut batches = Vec::with_capacity(used.len());
@@ -211,38 +272,71 @@ impl Waiting {
     }
 }
 
-/// Makes rows of the result.
-pub(super) struct Rows {
-    pub(super) plan: Arc<AggregatePlan>,
+/// What is known of groups before their rows are read.
+pub(super) struct Known {
     pub(super) groups: Arc<Groups>,
     pub(super) others: OtherValues,
+    pub(super) of_keys: KeyValues,
+}
+
+/// Makes rows of groups.
+pub(super) struct Rows {
     pub(super) schema: SchemaRef,
-    pub(super) ids: RecentIds,
+    columns: Vec<Made>,
+    pub(super) known: Arc<Known>,
+    /// By group; empty if they are not asked for.
+    numbers: Vec<u32>,
+    ids: RecentIds,
 }
 
 impl Rows {
+    pub(super) fn new(
+        columns: &[(FieldRef, Made)],
+        known: &Arc<Known>,
+        numbers: Vec<u32>,
+    ) -> Self {
+        let fields = columns.iter().map(|(field, _)| Arc::clone(field));
+        Self {
+            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            columns: columns.iter().map(|(_, made)| made.clone()).collect(),
+            known: Arc::clone(known),
+            numbers,
+            ids: RecentIds::default(),
+        }
+    }
+
     /// The rows of `groups`, of which the picked columns are given.
     pub(super) fn of(
         &mut self,
         groups: &[u32],
         picked: &[Vec<ArrayRef>],
     ) -> Result<RecordBatch> {
-        let plan = Arc::clone(&self.plan);
-        let columns = plan.columns.iter().map(|(field, made)| {
+        let Known {
+            groups: all,
+            others,
+            of_keys,
+        } = &*self.known;
+        let of_keys = of_keys.of(all, groups)?;
+        let columns = self.columns.iter().enumerate().map(|(place, made)| {
             Ok(match made {
                 Made::Picked { slot, column } => Arc::clone(&picked[*slot][*column]),
-                Made::Count => Arc::new(self.groups.counts(groups)),
-                Made::Number => Arc::new(self.groups.numbers(groups)),
+                Made::Count => Arc::new(all.counts(groups)),
+                Made::Number => Arc::new(all.numbers(groups)),
                 Made::Time { greatest } => {
-                    let times = self.groups.times(groups, *greatest);
-                    as_timestamps(&times, field.data_type())?
+                    let times = all.times(groups, *greatest);
+                    as_timestamps(&times, self.schema.field(place).data_type())?
                 }
                 Made::Id { slot, column } => {
-                    let numbers = self.groups.numbers(groups);
+                    let numbers = all.numbers(groups);
                     let ids = self.ids.column(&picked[*slot][*column], &numbers)?;
                     nullif(&ids, &is_null(&numbers)?)?
                 }
-                Made::Other(place) => self.others.of(*place, groups)?,
+                Made::Other(place) => others.of(*place, groups)?,
+                Made::OfKey { slot, column } => Arc::clone(&of_keys[*slot][*column]),
+                Made::RowNumber => {
+                    let numbers = groups.iter().map(|g| self.numbers[*g as usize]);
+                    Arc::new(UInt64Array::from_iter_values(numbers.map(u64::from)))
+                }
             })
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;

@@ -10,12 +10,16 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::plan::AggregatePlan;
+use super::plan::{AggregatePlan, Slot, Wanted};
 use crate::boundary::{Event, Rules, SessionState};
 use crate::operators::sessionize::late::entries::{Entry, Part};
+use crate::operators::sessionize::late::keyed::Addressed;
 use crate::operators::sessionize::late::order::Order;
+use crate::operators::sessionize::late::other_rows;
 use crate::operators::sessionize::late::pass::PassMetrics;
 
+/// Bytes that are held of a row to pick.
+const BYTES_OF_PICK: usize = size_of::<u32>() + size_of::<Row>();
 /// In place of the address of a row that there is not.
 const NO_ROW: u32 = u32::MAX;
 
@@ -26,15 +30,22 @@ pub(super) struct Groups {
     /// The addresses of each partition's rows.
     pub(super) partitions: Vec<Range<u32>>,
     /// For each slot the rows to pick: their addresses, ascending, and their groups.
-    pub(super) rows: Vec<Vec<Row>>,
+    pub(super) rows: Vec<Arc<[Row]>>,
+    /// How many keys there are, if sessions get anything of theirs.
+    pub(super) keys: usize,
+    /// The key of each group.
+    pub(super) of_keys: Vec<u32>,
+    /// The rows to pick of keys, as `rows` are of groups.
+    pub(super) key_rows: Vec<Arc<[Row]>>,
     pub(super) counts: Vec<u32>,
     /// The least and the greatest time, as their place in the order.
     pub(super) times: [Vec<u64>; 2],
     /// 0 where a session has no number, for its rows have no time.
     pub(super) numbers: Vec<u32>,
     /// The group of each row, if one of `others` is asked for.
-    pub(super) of_rows: Vec<AtomicU32>,
+    pub(super) of_rows: Arc<Vec<AtomicU32>>,
     order: Order,
+    _reservations: Vec<MemoryReservation>,
     _reservation: Arc<MemoryReservation>,
 }
 
@@ -52,105 +63,204 @@ struct PartGroups {
     base: u32,
     groups: u32,
     rows: Vec<Vec<u32>>,
+    /// The number of the first key.
+    key_base: u32,
+    keys: u32,
+    of_keys: Vec<u32>,
+    key_rows: Vec<Vec<u32>>,
     counts: Vec<u32>,
     times: [Vec<u64>; 2],
     numbers: Vec<u32>,
+    reservation: Option<MemoryReservation>,
 }
+
+/// Where conditions hold among the rows of each partition.
+pub(super) type Conditions = [Vec<BooleanBuffer>];
 
 /// Goes through sorted rows.
 #[derive(Clone)]
 struct Follow {
     plan: Arc<AggregatePlan>,
     partitions: Arc<[Range<u32>]>,
-    conditions: Arc<[Vec<BooleanBuffer>]>,
+    conditions: Arc<Conditions>,
+    key_conditions: Arc<Conditions>,
     of_rows: Arc<Vec<AtomicU32>>,
     next: Arc<AtomicU32>,
+    next_key: Arc<AtomicU32>,
     reservation: Arc<MemoryReservation>,
-    metrics: PassMetrics,
 }
 
 impl AggregatePlan {
     /// Runs the narrow pass; `None` if there are too many rows.
     pub(super) async fn groups(
         self: &Arc<Self>,
+        key_conditions: Vec<Vec<BooleanBuffer>>,
         context: &Arc<TaskContext>,
         metrics: &PassMetrics,
     ) -> Result<Option<Groups>> {
         let consumer = MemoryConsumer::new("LateAggregateExec").with_can_spill(true);
         let reservation = consumer.register(context.memory_pool());
-        let reading = metrics.read.timer();
-        let Some(held) = self.keyed.read(context, &reservation).await? else {
+        let reservation = Arc::new(reservation);
+        let key_conditions: Arc<Conditions> = key_conditions.into();
+        let mut of_rows: Option<Arc<Vec<AtomicU32>>> = None;
+        let work = |rows: Addressed<'_>, done: &[PartGroups]| {
+            check(&key_conditions, rows.partitions)?;
+            let of_rows = match &of_rows {
+                Some(of_rows) => Arc::clone(of_rows),
+                None => {
+                    let new = self.room_for_groups_of(rows.partitions, &reservation)?;
+                    Arc::clone(of_rows.insert(Arc::new(new)))
+                }
+            };
+            let groups = done.iter().map(|part| part.groups).sum();
+            let keys = done.iter().map(|part| part.keys).sum();
+            let follow = Follow {
+                plan: Arc::clone(self),
+                partitions: rows.partitions.into(),
+                conditions: rows.conditions.into(),
+                key_conditions: Arc::clone(&key_conditions),
+                of_rows,
+                next: Arc::new(AtomicU32::new(groups)),
+                next_key: Arc::new(AtomicU32::new(keys)),
+                reservation: Arc::clone(&reservation),
+            };
+            Ok(move |part: &Part| follow.part(part))
+        };
+        let each = self.keyed.each_part(context, &reservation, metrics, work);
+        let Some((partitions, mut parts)) = each.await? else {
             return Ok(None);
         };
-        drop(reading);
-        let _sorting = metrics.sort.timer();
-        let all = held.partitions.last().map_or(0, |last| last.end as usize);
-        let mut of_rows = Vec::new();
-        if !self.others.is_empty() {
-            reservation.try_grow(all.saturating_mul(size_of::<AtomicU32>()))?;
-            of_rows.resize_with(all, AtomicU32::default);
+        for part in &parts {
+            metrics.keys.add(part.keys as usize);
+            metrics.found.add(part.groups as usize);
         }
-        let (of_rows, reservation) = (Arc::new(of_rows), Arc::new(reservation));
-        let follow = Follow {
-            plan: Arc::clone(self),
-            partitions: held.partitions.clone().into(),
-            conditions: held.conditions.into(),
-            of_rows: Arc::clone(&of_rows),
-            next: Arc::default(),
-            reservation: Arc::clone(&reservation),
-            metrics: metrics.clone(),
-        };
-        let parts = self.keyed.each_part(
-            held.entries,
-            &held.partitions,
-            context,
-            &reservation,
-            &metrics.tied_rows,
-            move |part| follow.part(part),
-        );
-        let mut parts = parts.await?;
         parts.sort_unstable_by_key(|part| part.base);
+        let reservations = parts.iter_mut().filter_map(|part| part.reservation.take());
+        let reservations = reservations.collect();
+        let rows = rows(&mut parts, self.picks.slots.len(), |part| {
+            (part.base, std::mem::take(&mut part.rows))
+        });
+        let key_slots = self
+            .of_key
+            .as_ref()
+            .map_or(0, |of_key| of_key.slots().len());
+        let key_rows = self::rows(&mut parts, key_slots, |part| {
+            (part.key_base, std::mem::take(&mut part.key_rows))
+        });
         let mut groups = Groups {
             groups: parts.iter().map(|part| part.groups as usize).sum(),
-            partitions: held.partitions,
-            rows: vec![Vec::new(); self.slots.len()],
+            partitions,
+            rows,
+            keys: parts.iter().map(|part| part.keys as usize).sum(),
+            of_keys: Vec::new(),
+            key_rows,
             counts: Vec::new(),
             times: [Vec::new(), Vec::new()],
             numbers: Vec::new(),
-            of_rows: Arc::into_inner(of_rows).unwrap_or_default(),
+            of_rows: of_rows.unwrap_or_default(),
             order: self.keyed.order,
+            _reservations: reservations,
             _reservation: reservation,
         };
+        groups.reserve(self.wanted);
         for part in parts {
             groups.add(part);
         }
-        for rows in &mut groups.rows {
-            rows.sort_unstable();
-        }
         Ok(Some(groups))
+    }
+
+    /// Room for the group of each row, if any aggregate needs it.
+    fn room_for_groups_of(
+        &self,
+        partitions: &[Range<u32>],
+        reservation: &MemoryReservation,
+    ) -> Result<Vec<AtomicU32>> {
+        let mut of_rows = Vec::new();
+        if !self.others.is_empty() {
+            let all = partitions.last().map_or(0, |last| last.end as usize);
+            reservation.try_grow(all.saturating_mul(size_of::<AtomicU32>()))?;
+            of_rows.resize_with(all, AtomicU32::default);
+        }
+        Ok(of_rows)
     }
 
     /// Bytes that are held of a group, while its part and the whole are.
     fn bytes_of_group(&self) -> usize {
         let counts = usize::from(self.wanted.counts) + usize::from(self.wanted.numbers);
         let times = self.wanted.times.map(usize::from).iter().sum::<usize>();
-        let slots = self.slots.len() * (size_of::<u32>() + size_of::<Row>());
+        let counts = counts
+            + usize::from(self.of_key.is_some())
+            + usize::from(self.numbering.is_some());
+        let slots = self.picks.slots.len() * BYTES_OF_PICK;
         slots + 2 * (size_of::<u32>() * counts + size_of::<u64>() * times)
+    }
+
+    /// Bytes that are held of a key.
+    fn bytes_of_key(&self) -> usize {
+        let slots = self
+            .of_key
+            .as_ref()
+            .map_or(0, |of_key| of_key.slots().len());
+        slots * BYTES_OF_PICK
     }
 }
 
-impl Groups {
-    fn add(&mut self, part: PartGroups) {
-        for (all, addresses) in self.rows.iter_mut().zip(part.rows) {
-            let rows = (part.base..).zip(addresses);
+/// Conditions must be about as many rows as there are.
+fn check(conditions: &Conditions, partitions: &[Range<u32>]) -> Result<()> {
+    let mut each = conditions.iter().zip(partitions);
+    let same = each.all(|(conditions, rows)| {
+        conditions.iter().all(|holds| holds.len() == rows.len())
+    });
+    if same { Ok(()) } else { Err(other_rows()) }
+}
+
+/// The rows to pick of all parts, slot by slot; `of` gives a part's, and the number that its
+/// first group or key has.
+fn rows(
+    parts: &mut [PartGroups],
+    slots: usize,
+    of: impl Fn(&mut PartGroups) -> (u32, Vec<Vec<u32>>),
+) -> Vec<Arc<[Row]>> {
+    let mut rows = vec![Vec::new(); slots];
+    for part in parts {
+        let (base, addresses) = of(part);
+        for (all, addresses) in rows.iter_mut().zip(addresses) {
+            let rows = (base..).zip(addresses);
             let rows = rows.filter(|(_, address)| *address != NO_ROW);
             all.extend(rows.map(|(group, address)| Row { address, group }));
         }
+    }
+    let sorted = rows.into_iter().map(|mut rows: Vec<Row>| {
+        rows.sort_unstable();
+        rows.into()
+    });
+    sorted.collect()
+}
+
+impl Groups {
+    /// Makes room for what is wanted of all groups.
+    fn reserve(&mut self, wanted: Wanted) {
+        let groups = self.groups;
+        let room = |wanted: bool| if wanted { groups } else { 0 };
+        self.counts.reserve_exact(room(wanted.counts));
+        self.numbers.reserve_exact(room(wanted.numbers));
+        for (times, wanted) in self.times.iter_mut().zip(wanted.times) {
+            times.reserve_exact(room(wanted));
+        }
+    }
+
+    fn add(&mut self, part: PartGroups) {
+        self.of_keys.extend(part.of_keys);
         self.counts.extend(part.counts);
         self.numbers.extend(part.numbers);
         for (all, times) in self.times.iter_mut().zip(part.times) {
             all.extend(times);
         }
+    }
+
+    /// The keys of groups.
+    pub(super) fn keys_of(&self, groups: &[u32]) -> Vec<u32> {
+        groups.iter().map(|g| self.of_keys[*g as usize]).collect()
     }
 
     /// The numbers of sessions; null where there is none.
@@ -194,25 +304,50 @@ impl Follow {
     fn part(&self, part: &Part) -> Result<PartGroups> {
         let mut runs: Vec<Run<'_>> = Vec::new();
         let mut state = SessionState::default();
-        let mut keys = 0;
+        let mut keys = 0u32;
+        // counted from the first key of the part
+        let mut of_keys = Vec::new();
         for key in part.keys() {
-            keys += 1;
             match &self.plan.sessions {
                 Some(bound) => self.cut(&bound.rules, &mut state, key, &mut runs)?,
                 None => runs.push((0, key)),
             }
+            if self.plan.of_key.is_some() {
+                of_keys.resize(runs.len(), keys);
+            }
+            keys += 1;
         }
-        self.metrics.keys.add(keys);
-        self.metrics.found.add(runs.len());
-        self.reservation
-            .try_grow(runs.len().saturating_mul(self.plan.bytes_of_group()))?;
+        let held = runs.len().saturating_mul(self.plan.bytes_of_group());
+        let held_of_keys = (keys as usize).saturating_mul(self.plan.bytes_of_key());
+        // given back if the round starts over
+        let reservation = self.reservation.new_empty();
+        reservation.try_grow(held.saturating_add(held_of_keys))?;
         let groups = runs.len() as u32;
         let mut found = PartGroups {
             base: self.next.fetch_add(groups, Ordering::Relaxed),
             groups,
-            rows: vec![Vec::with_capacity(runs.len()); self.plan.slots.len()],
+            rows: vec![Vec::with_capacity(runs.len()); self.plan.picks.slots.len()],
+            key_base: self.next_key.fetch_add(keys, Ordering::Relaxed),
+            keys,
+            reservation: Some(reservation),
             ..PartGroups::default()
         };
+        if let Some(of_key) = &self.plan.of_key {
+            let base = found.key_base;
+            found.of_keys = of_keys.into_iter().map(|key| base + key).collect();
+            found.key_rows =
+                vec![Vec::with_capacity(keys as usize); of_key.slots().len()];
+            for key in part.keys() {
+                // a join finds nothing of a key that is null
+                let rows = if key[0].has_no_key() { &[] } else { key };
+                self.pick(
+                    of_key.slots(),
+                    &self.key_conditions,
+                    rows,
+                    &mut found.key_rows,
+                );
+            }
+        }
         for (group, (number, rows)) in (found.base..).zip(runs) {
             self.group(&mut found, number, rows);
             if !self.of_rows.is_empty() {
@@ -254,15 +389,32 @@ impl Follow {
         Ok(())
     }
 
-    fn group(&self, found: &mut PartGroups, number: u32, rows: &[Entry]) {
-        for (slot, addresses) in self.plan.slots.iter().zip(&mut found.rows) {
-            let meets = |row: &&Entry| self.meets(slot.condition, row.address);
+    /// The rows of each slot among those of a group or a key.
+    fn pick(
+        &self,
+        slots: &[Slot],
+        conditions: &Conditions,
+        rows: &[Entry],
+        picked: &mut [Vec<u32>],
+    ) {
+        for (slot, addresses) in slots.iter().zip(picked) {
+            let meets =
+                |row: &&Entry| self.meets(conditions, slot.condition, row.address);
             let row = match slot.last {
                 false => rows.iter().find(meets),
                 true => rows.iter().rfind(meets),
             };
             addresses.push(row.map_or(NO_ROW, |row| row.address));
         }
+    }
+
+    fn group(&self, found: &mut PartGroups, number: u32, rows: &[Entry]) {
+        self.pick(
+            &self.plan.picks.slots,
+            &self.conditions,
+            rows,
+            &mut found.rows,
+        );
         let wanted = self.plan.wanted;
         if wanted.counts {
             found.counts.push(rows.len() as u32);
@@ -283,14 +435,19 @@ impl Follow {
     }
 
     /// Whether a row meets a condition.
-    fn meets(&self, condition: Option<usize>, address: u32) -> bool {
+    fn meets(
+        &self,
+        conditions: &Conditions,
+        condition: Option<usize>,
+        address: u32,
+    ) -> bool {
         let Some(condition) = condition else {
             return true;
         };
         let partition = self.partitions.partition_point(|rows| rows.end <= address);
         let row = address - self.partitions[partition].start;
         // a partition without rows has no conditions
-        let conditions = self.conditions[partition].get(condition);
+        let conditions = conditions[partition].get(condition);
         conditions.is_some_and(|holds| holds.value(row as usize))
     }
 }

@@ -1,5 +1,6 @@
 //! The wide pass: the rows that belong to groups, slot by slot.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -10,8 +11,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::groups::{Groups, indexes};
-use super::plan::AggregatePlan;
+use super::groups::{Row, indexes};
+use super::plan::Picking;
 use crate::operators::sessionize::late::keyed::holds;
 use crate::operators::sessionize::late::other_rows;
 
@@ -53,19 +54,20 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads all partitions at once.
     pub(super) fn start(
-        plan: &Arc<AggregatePlan>,
+        picking: &Arc<Picking>,
         partitions: Vec<SendableRecordBatchStream>,
-        groups: &Arc<Groups>,
+        addresses: &[Range<u32>],
+        rows: &[Arc<[Row]>],
     ) -> Self {
         let (sender, picks) = mpsc::channel(WAITING * partitions.len().max(1));
         let mut tasks = JoinSet::new();
-        for (partition, batches) in partitions.into_iter().enumerate() {
+        for (batches, own) in partitions.into_iter().zip(addresses) {
             let reader = Reader {
-                plan: Arc::clone(plan),
-                groups: Arc::clone(groups),
+                picking: Arc::clone(picking),
+                rows: rows.to_vec(),
                 sender: sender.clone(),
             };
-            tasks.spawn(reader.read(partition, batches));
+            tasks.spawn(reader.read(own.clone(), batches));
         }
         Self { picks, tasks }
     }
@@ -83,20 +85,19 @@ impl Reading {
 }
 
 struct Reader {
-    plan: Arc<AggregatePlan>,
-    groups: Arc<Groups>,
+    picking: Arc<Picking>,
+    rows: Vec<Arc<[Row]>>,
     sender: mpsc::Sender<Picks>,
 }
 
 impl Reader {
     async fn read(
         self,
-        partition: usize,
+        own: Range<u32>,
         mut batches: SendableRecordBatchStream,
     ) -> Result<()> {
-        let unfiltered = self.plan.picked.as_ref().is_some_and(|p| p.unfiltered);
-        let own = self.groups.partitions[partition].clone();
-        let rows = self.groups.rows.iter();
+        let unfiltered = self.picking.picked.as_ref().is_some_and(|p| p.unfiltered);
+        let rows = self.rows.iter();
         // the next row to pick of each slot
         let mut ahead: Vec<usize> = rows
             .map(|rows| rows.partition_point(|row| row.address < own.start))
@@ -117,7 +118,7 @@ impl Reader {
                 _ => return Err(other_rows()),
             };
             for (slot, ahead) in ahead.iter_mut().enumerate() {
-                let rows = &self.groups.rows[slot][*ahead..];
+                let rows = &self.rows[slot][*ahead..];
                 let rows = &rows[..rows.partition_point(|row| row.address < next)];
                 if rows.is_empty() {
                     continue;
@@ -128,7 +129,7 @@ impl Reader {
                     Some(passing) => places.map(|row| passing[row as usize]).collect(),
                     None => places.collect(),
                 };
-                let wanted = self.plan.slots[slot].columns.iter();
+                let wanted = self.picking.slots[slot].columns.iter();
                 let wanted: Vec<_> = wanted
                     .map(|column| Arc::clone(batch.column(*column)))
                     .collect();

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::common::Result;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
 
+use super::numbering::{Numbering, NumberingPlan};
+use super::of_key::{Joined, KeyBuild, KeyPlan};
 use super::spec::{By, Other, Output, Spec, Value};
 use crate::functions::{BoundArguments, Kind};
 use crate::operators::sessionize::late::emit::Function;
@@ -22,14 +25,23 @@ pub(super) struct AggregatePlan {
     pub(super) keyed: Keyed,
     /// Cuts the rows of a key into sessions, each of which is a group.
     pub(super) sessions: Option<Arc<BoundArguments>>,
-    pub(super) slots: Vec<Slot>,
-    /// None if no row is picked.
-    pub(super) picked: Option<Picked>,
+    pub(super) picks: Arc<Picking>,
+    /// What sessions get of all rows of their key.
+    pub(super) of_key: Option<KeyPlan>,
     pub(super) others: Vec<Other>,
     /// Their arguments, each with its condition after it.
     pub(super) arguments: Option<Arc<dyn ExecutionPlan>>,
     pub(super) wanted: Wanted,
     pub(super) columns: Vec<(FieldRef, Made)>,
+    pub(super) numbering: Option<NumberingPlan>,
+}
+
+/// Rows to pick, and what is read of them.
+#[derive(Debug)]
+pub(super) struct Picking {
+    pub(super) slots: Vec<Slot>,
+    /// None if no row is picked.
+    pub(super) picked: Option<Picked>,
 }
 
 /// The columns of all slots.
@@ -38,6 +50,51 @@ pub(super) struct Picked {
     pub(super) columns: Arc<dyn ExecutionPlan>,
     /// Rows that a filter drops are among them: a last column says which ones pass it.
     pub(super) unfiltered: bool,
+}
+
+impl Picking {
+    fn new(
+        base: &Arc<dyn ExecutionPlan>,
+        slots: Vec<Slot>,
+        columns: &[Arc<dyn PhysicalExpr>],
+    ) -> Result<Self> {
+        let picked = match columns.is_empty() {
+            true => None,
+            false => {
+                let columns = numbered(columns.iter());
+                let (columns, unfiltered) = project_unfiltered(base, columns)?;
+                Some(Picked {
+                    columns,
+                    unfiltered,
+                })
+            }
+        };
+        Ok(Self { slots, picked })
+    }
+
+    /// The rows of all partitions; none if no row is picked.
+    pub(super) fn execute(
+        &self,
+        context: &Arc<TaskContext>,
+    ) -> Result<Vec<SendableRecordBatchStream>> {
+        let Some(picked) = &self.picked else {
+            return Ok(Vec::new());
+        };
+        let partitions = picked.columns.output_partitioning().partition_count();
+        let partitions = 0..partitions;
+        partitions
+            .map(|place| picked.columns.execute(place, Arc::clone(context)))
+            .collect()
+    }
+
+    /// What is read of each slot's rows.
+    pub(super) fn schemas(&self) -> Result<Vec<SchemaRef>> {
+        let slots = self.slots.iter().zip(self.picked.iter().cycle());
+        let schemas = slots.map(|(slot, picked)| {
+            Ok(Arc::new(picked.columns.schema().project(&slot.columns)?))
+        });
+        schemas.collect()
+    }
 }
 
 /// A row of every group.
@@ -79,6 +136,12 @@ pub(super) enum Made {
         column: usize,
     },
     Other(usize),
+    /// Of a row of the key.
+    OfKey {
+        slot: usize,
+        column: usize,
+    },
+    RowNumber,
 }
 
 /// What the rows of a key are cut into.
@@ -88,11 +151,14 @@ struct Sessions<'a> {
 }
 
 impl AggregatePlan {
-    /// `None` if the groups are none of sessions and no row is picked by an order.
+    /// `None` if the groups are none of sessions and no row is picked by an order, or if an
+    /// aggregation that is joined to them is not of the same rows.
     pub(super) fn new(
         spec: &Spec,
         outputs: &[Output],
         input: &Arc<dyn ExecutionPlan>,
+        joined: Option<(&Joined, &Arc<dyn ExecutionPlan>)>,
+        numbering: Option<&Numbering>,
     ) -> Result<Option<Self>> {
         let (base, through) = below_projections(input);
         let group = spec.group.iter().map(|e| through.of(e));
@@ -102,14 +168,25 @@ impl AggregatePlan {
         let order = order.collect::<Result<By>>()?;
         let late = base.downcast_ref::<LateSessionizeExec>();
         let sessions = late.and_then(|late| sessions(late, &group, &order));
+        let of_key = match (joined, &sessions) {
+            (None, _) => None,
+            (Some((joined, input)), Some(sessions)) => {
+                let below = sessions.below;
+                match KeyBuild::new(joined, input, below, &group)? {
+                    Some(of_key) => Some(of_key),
+                    None => return Ok(None),
+                }
+            }
+            (Some(_), None) => return Ok(None),
+        };
         let mut build = Build {
             base: &base,
             group,
             sessions,
             order,
             conditions: Vec::new(),
-            picked: Vec::new(),
-            slots: Vec::new(),
+            rows: Rows::default(),
+            of_key,
             others: Vec::new(),
             wanted: Wanted::default(),
         };
@@ -120,7 +197,14 @@ impl AggregatePlan {
             .iter()
             .map(|output| Ok((Arc::clone(&output.field), build.made(output, &through)?)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
-        build.finish(columns).map(Some)
+        let numbering = match numbering {
+            Some(numbering) => match build.numbering(numbering, &through)? {
+                Some(plan) => Some(plan),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        build.finish(columns, numbering).map(Some)
     }
 }
 
@@ -170,14 +254,60 @@ struct Build<'a> {
     sessions: Option<Sessions<'a>>,
     order: By,
     conditions: Vec<Arc<dyn PhysicalExpr>>,
-    picked: Vec<Arc<dyn PhysicalExpr>>,
-    slots: Vec<Slot>,
+    rows: Rows,
+    of_key: Option<KeyBuild>,
     others: Vec<Other>,
     wanted: Wanted,
 }
 
+/// The rows that are to be picked.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    slots: Vec<Slot>,
+    picked: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+impl Rows {
+    /// The slot of a row and the place of a value among its columns.
+    pub(super) fn pick(
+        &mut self,
+        last: bool,
+        condition: Option<usize>,
+        expr: Arc<dyn PhysicalExpr>,
+    ) -> (usize, usize) {
+        let place = self.slot(last, condition);
+        let column = place_of(&mut self.picked, expr);
+        (place, place_of(&mut self.slots[place].columns, column))
+    }
+
+    fn slot(&mut self, last: bool, condition: Option<usize>) -> usize {
+        let same = |of: &Slot| (of.last, of.condition) == (last, condition);
+        self.slots.iter().position(same).unwrap_or_else(|| {
+            self.slots.push(Slot {
+                last,
+                condition,
+                columns: Vec::new(),
+            });
+            self.slots.len() - 1
+        })
+    }
+
+    /// Whether the row that any value is taken from is the last one.
+    fn any_is_last(&self) -> bool {
+        let known = self.slots.iter().find(|slot| slot.condition.is_none());
+        known.is_some_and(|slot| slot.last)
+    }
+
+    pub(super) fn over(self, base: &Arc<dyn ExecutionPlan>) -> Result<Arc<Picking>> {
+        Picking::new(base, self.slots, &self.picked).map(Arc::new)
+    }
+}
+
 impl Build<'_> {
     fn made(&mut self, output: &Output, through: &Through) -> Result<Made> {
+        if let Some(of_key) = self.of_key.as_mut().filter(|_| output.of_key) {
+            return of_key.made(&output.value);
+        }
         Ok(match &output.value {
             Value::Group(place) => {
                 let expr = Arc::clone(&self.group[*place]);
@@ -194,10 +324,11 @@ impl Build<'_> {
             } => {
                 let condition = condition.as_ref().map(|c| through.of(c)).transpose()?;
                 let condition = condition.map(|c| place_of(&mut self.conditions, c));
-                let (slot, column) = self.pick(*last, condition, through.of(expr)?);
+                let (slot, column) = self.rows.pick(*last, condition, through.of(expr)?);
                 Made::Picked { slot, column }
             }
             Value::Other(other) => self.other(other, through)?,
+            Value::RowNumber => Made::RowNumber,
         })
     }
 
@@ -226,28 +357,7 @@ impl Build<'_> {
 
     /// A value that all rows of a group share.
     fn any_row(&mut self, expr: Arc<dyn PhysicalExpr>) -> (usize, usize) {
-        let known = self.slots.iter().find(|slot| slot.condition.is_none());
-        let last = known.is_some_and(|slot| slot.last);
-        self.pick(last, None, expr)
-    }
-
-    fn pick(
-        &mut self,
-        last: bool,
-        condition: Option<usize>,
-        expr: Arc<dyn PhysicalExpr>,
-    ) -> (usize, usize) {
-        let same = |slot: &Slot| (slot.last, slot.condition) == (last, condition);
-        let slot = self.slots.iter().position(same).unwrap_or_else(|| {
-            self.slots.push(Slot {
-                last,
-                condition,
-                columns: Vec::new(),
-            });
-            self.slots.len() - 1
-        });
-        let column = place_of(&mut self.picked, expr);
-        (slot, place_of(&mut self.slots[slot].columns, column))
+        self.rows.pick(self.rows.any_is_last(), None, expr)
     }
 
     fn other(&mut self, other: &Other, through: &Through) -> Result<Made> {
@@ -286,7 +396,38 @@ impl Build<'_> {
         }
     }
 
-    fn finish(self, columns: Vec<(FieldRef, Made)>) -> Result<AggregatePlan> {
+    /// What groups are numbered by; `None` if that is known only after rows are read.
+    fn numbering(
+        &mut self,
+        numbering: &Numbering,
+        through: &Through,
+    ) -> Result<Option<NumberingPlan>> {
+        let rows = std::mem::take(&mut self.rows);
+        let columns = numbering.outputs.iter().map(|output| {
+            let made = self.made(output, through)?;
+            Ok((Arc::clone(&output.field), made))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let ahead = std::mem::replace(&mut self.rows, rows);
+        let any = match &ahead.slots[..] {
+            [] => None,
+            [slot] if slot.condition.is_none() => Some(self.rows.slot(slot.last, None)),
+            _ => return Ok(None),
+        };
+        Ok(Some(NumberingPlan {
+            slot: any,
+            picks: ahead.over(self.base)?,
+            columns,
+            key: numbering.key.clone(),
+            order: numbering.order.clone(),
+        }))
+    }
+
+    fn finish(
+        self,
+        columns: Vec<(FieldRef, Made)>,
+        numbering: Option<NumberingPlan>,
+    ) -> Result<AggregatePlan> {
         let keyed = match &self.sessions {
             Some(sessions) => {
                 let (below, order) = (sessions.below, self.order());
@@ -295,17 +436,6 @@ impl Build<'_> {
                 Keyed::over(self.base, key, order, &self.conditions)?
             }
             None => Keyed::over(self.base, &self.group, &self.order, &self.conditions)?,
-        };
-        let picked = match self.picked.is_empty() {
-            true => None,
-            false => {
-                let columns = numbered(self.picked.iter());
-                let (columns, unfiltered) = project_unfiltered(self.base, columns)?;
-                Some(Picked {
-                    columns,
-                    unfiltered,
-                })
-            }
         };
         let read = self.others.iter();
         let read = read.flat_map(|other| other.arguments.iter().chain(&other.condition));
@@ -316,18 +446,19 @@ impl Build<'_> {
         Ok(AggregatePlan {
             keyed,
             sessions: self.sessions.map(|sessions| sessions.bound),
-            slots: self.slots,
-            picked,
+            picks: self.rows.over(self.base)?,
+            of_key: self.of_key.map(KeyBuild::finish).transpose()?,
             others: self.others,
             arguments,
             wanted: self.wanted,
             columns,
+            numbering,
         })
     }
 }
 
 /// The place of `item`, which is added if it is not there.
-fn place_of<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
+pub(super) fn place_of<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
     let known = items.iter().position(|known| *known == item);
     known.unwrap_or_else(|| {
         items.push(item);

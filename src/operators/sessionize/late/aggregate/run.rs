@@ -7,17 +7,16 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
 
-use super::assemble::{Assembler, Rows};
+use super::assemble::{Assembler, Known, Rows};
 use super::disk::{ByGroup, PicksOnDisk};
+use super::of_key::KeyValues;
 use super::others::others;
 use super::picks::{Picks, Reading};
 use super::plan::AggregatePlan;
-use crate::operators::sessionize::late::emit::RecentIds;
 use crate::operators::sessionize::late::pass::PassMetrics;
 use crate::operators::spill::Disk;
 
@@ -54,43 +53,46 @@ impl Run {
     pub(super) async fn rows(self) -> Result<SendableRecordBatchStream> {
         let context = self.disk.context();
         // here, so that what they share with the narrow pass lives on
-        let picked = self.plan.picked.as_ref().map(|picked| &picked.columns);
-        let wide = picked.or(self.plan.arguments.as_ref());
-        let partitions = wide.map_or(0, |p| p.output_partitioning().partition_count());
-        let wide = wide.into_iter().flat_map(|plan| {
-            let context = &context;
-            (0..partitions).map(move |place| plan.execute(place, Arc::clone(context)))
-        });
-        let wide = wide.collect::<Result<Vec<_>>>()?;
-        let groups = self.plan.groups(&context, &self.narrow).await?;
+        let picks = Arc::clone(&self.plan.picks);
+        let wide = picks.execute(&context)?;
+        let of_key = self.plan.of_key.as_ref().map(|plan| plan.start(&context));
+        let numbering = self.plan.numbering.as_ref();
+        let numbering = numbering.map(|plan| plan.start(&context)).transpose()?;
+        let arguments = self.plan.arguments.as_ref().filter(|_| wide.is_empty());
+        let arguments = arguments.map(|plan| plan.execute(0, Arc::clone(&context)));
+        let (of_key, _arguments) = (of_key.transpose()?, arguments.transpose()?);
+        let (conditions, of_key) = match of_key {
+            Some(mut of_key) => (of_key.conditions().await?, Some(of_key)),
+            None => (Vec::new(), None),
+        };
+        let groups = self.plan.groups(conditions, &context, &self.narrow).await?;
         let Some(groups) = groups.map(Arc::new) else {
             return resources_err!("more rows than LateAggregateExec has addresses for");
         };
-        let others = others(&self.plan, &groups, &context).await?;
-        let slots = self.plan.slots.iter();
-        let schemas = slots
-            .zip(picked.iter().cycle())
-            .map(|(slot, picked)| Ok(Arc::new(picked.schema().project(&slot.columns)?)));
-        let schemas = schemas.collect::<Result<Vec<_>>>()?;
-        let (next, reading) = match picked {
-            None => (Next::Counted(0), None),
-            Some(_) => {
+        let known = Arc::new(Known {
+            others: others(&self.plan, &groups, &context).await?,
+            of_keys: KeyValues::read(of_key, &groups, &context).await?,
+            groups: Arc::clone(&groups),
+        });
+        let numbers = match numbering {
+            Some(numbering) => numbering.numbers(&known, &context).await?,
+            None => Vec::new(),
+        };
+        let schemas = picks.schemas()?;
+        let (next, reading) = match wide.is_empty() {
+            true => (Next::Counted(0), None),
+            false => {
                 let consumer = MemoryConsumer::new("LateAggregateExec");
                 let consumer = consumer.with_can_spill(true);
                 let reservation = consumer.register(context.memory_pool());
                 let waiting = Assembler::try_new(&groups, &schemas, reservation)?;
-                let reading = Reading::start(&self.plan, wide, &groups);
+                let reading =
+                    Reading::start(&picks, wide, &groups.partitions, &groups.rows);
                 (Next::Waiting(waiting), Some(reading))
             }
         };
         let giving = Giving {
-            rows: Rows {
-                plan: self.plan,
-                groups,
-                others,
-                schema: Arc::clone(&self.schema),
-                ids: RecentIds::default(),
-            },
+            rows: Rows::new(&self.plan.columns, &known, numbers),
             next,
             reading,
             schemas,
@@ -112,7 +114,7 @@ impl Giving {
             let is_read = self.reading.is_none();
             let (groups, columns) = match &mut self.next {
                 Next::Counted(from) => {
-                    let all = self.rows.groups.groups as u32;
+                    let all = self.rows.known.groups.groups as u32;
                     let until = all.min(from.saturating_add(self.batch_size as u32));
                     let groups = (*from..until).collect();
                     *from = until;

@@ -36,6 +36,8 @@ pub(super) struct Output {
     pub(super) place: usize,
     pub(super) field: FieldRef,
     pub(super) value: Value,
+    /// Whether it is of all rows of the key: of an aggregation that is joined to sessions.
+    pub(super) of_key: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub(super) enum Value {
     },
     /// Anything else that DataFusion can accumulate.
     Other(Other),
+    /// `row_number()` of the group among others.
+    RowNumber,
 }
 
 /// An aggregate that DataFusion's accumulators give.
@@ -132,6 +136,7 @@ impl Spec {
             place,
             field,
             value,
+            of_key: false,
         });
         Ok(Some((spec, outputs.collect(), first.clone())))
     }
