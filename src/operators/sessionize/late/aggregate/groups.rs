@@ -18,8 +18,6 @@ use crate::operators::sessionize::late::order::Order;
 use crate::operators::sessionize::late::other_rows;
 use crate::operators::sessionize::late::pass::PassMetrics;
 
-/// Bytes that are held of a row to pick.
-const BYTES_OF_PICK: usize = size_of::<u32>() + size_of::<Row>();
 /// In place of the address of a row that there is not.
 const NO_ROW: u32 = u32::MAX;
 
@@ -45,7 +43,6 @@ pub(super) struct Groups {
     /// The group of each row, if one of `others` is asked for.
     pub(super) of_rows: Arc<Vec<AtomicU32>>,
     order: Order,
-    _reservations: Vec<MemoryReservation>,
     _reservation: Arc<MemoryReservation>,
 }
 
@@ -71,7 +68,7 @@ struct PartGroups {
     counts: Vec<u32>,
     times: [Vec<u64>; 2],
     numbers: Vec<u32>,
-    reservation: Option<MemoryReservation>,
+    _reservation: Option<MemoryReservation>,
 }
 
 /// Where conditions hold among the rows of each partition.
@@ -135,8 +132,10 @@ impl AggregatePlan {
             metrics.found.add(part.groups as usize);
         }
         parts.sort_unstable_by_key(|part| part.base);
-        let reservations = parts.iter_mut().filter_map(|part| part.reservation.take());
-        let reservations = reservations.collect();
+        let all: usize = parts.iter().map(|part| part.groups as usize).sum();
+        let keys: usize = parts.iter().map(|part| part.keys as usize).sum();
+        // what is held of parts is given back below
+        reservation.try_grow(self.bytes_of(all, keys, size_of::<Row>()))?;
         let rows = rows(&mut parts, self.picks.slots.len(), |part| {
             (part.base, std::mem::take(&mut part.rows))
         });
@@ -148,10 +147,10 @@ impl AggregatePlan {
             (part.key_base, std::mem::take(&mut part.key_rows))
         });
         let mut groups = Groups {
-            groups: parts.iter().map(|part| part.groups as usize).sum(),
+            groups: all,
             partitions,
             rows,
-            keys: parts.iter().map(|part| part.keys as usize).sum(),
+            keys,
             of_keys: Vec::new(),
             key_rows,
             counts: Vec::new(),
@@ -159,7 +158,6 @@ impl AggregatePlan {
             numbers: Vec::new(),
             of_rows: of_rows.unwrap_or_default(),
             order: self.keyed.order,
-            _reservations: reservations,
             _reservation: reservation,
         };
         groups.reserve(self.wanted);
@@ -184,24 +182,27 @@ impl AggregatePlan {
         Ok(of_rows)
     }
 
-    /// Bytes that are held of a group, while its part and the whole are.
-    fn bytes_of_group(&self) -> usize {
-        let counts = usize::from(self.wanted.counts) + usize::from(self.wanted.numbers);
-        let times = self.wanted.times.map(usize::from).iter().sum::<usize>();
-        let counts = counts
-            + usize::from(self.of_key.is_some())
-            + usize::from(self.numbering.is_some());
-        let slots = self.picks.slots.len() * BYTES_OF_PICK;
-        slots + 2 * (size_of::<u32>() * counts + size_of::<u64>() * times)
-    }
-
-    /// Bytes that are held of a key.
-    fn bytes_of_key(&self) -> usize {
-        let slots = self
-            .of_key
-            .as_ref()
-            .map_or(0, |of_key| of_key.slots().len());
-        slots * BYTES_OF_PICK
+    /// Bytes that are held of groups and keys, with so many for a row to pick.
+    fn bytes_of(&self, groups: usize, keys: usize, pick: usize) -> usize {
+        let counts = [
+            self.wanted.counts,
+            self.wanted.numbers,
+            self.of_key.is_some(),
+            self.numbering.is_some(),
+        ];
+        let counts = counts.into_iter().filter(|wanted| *wanted).count();
+        let times = self
+            .wanted
+            .times
+            .into_iter()
+            .filter(|wanted| *wanted)
+            .count();
+        let of_group = size_of::<u32>() * counts
+            + size_of::<u64>() * times
+            + pick * self.picks.slots.len();
+        let key_slots = self.of_key.as_ref().map_or(0, |k| k.slots().len());
+        let of_groups = groups.saturating_mul(of_group);
+        of_groups.saturating_add(keys.saturating_mul(pick * key_slots))
     }
 }
 
@@ -317,11 +318,11 @@ impl Follow {
             }
             keys += 1;
         }
-        let held = runs.len().saturating_mul(self.plan.bytes_of_group());
-        let held_of_keys = (keys as usize).saturating_mul(self.plan.bytes_of_key());
-        // given back if the round starts over
+        let held = self
+            .plan
+            .bytes_of(runs.len(), keys as usize, size_of::<u32>());
         let reservation = self.reservation.new_empty();
-        reservation.try_grow(held.saturating_add(held_of_keys))?;
+        reservation.try_grow(held)?;
         let groups = runs.len() as u32;
         let mut found = PartGroups {
             base: self.next.fetch_add(groups, Ordering::Relaxed),
@@ -329,7 +330,7 @@ impl Follow {
             rows: vec![Vec::with_capacity(runs.len()); self.plan.picks.slots.len()],
             key_base: self.next_key.fetch_add(keys, Ordering::Relaxed),
             keys,
-            reservation: Some(reservation),
+            _reservation: Some(reservation),
             ..PartGroups::default()
         };
         if let Some(of_key) = &self.plan.of_key {
