@@ -36,6 +36,9 @@ async fn a_dropped_query_lets_go_of_everything() {
             (1 << 30, 300),
             (8 << 20, 100),
             (8 << 20, 700),
+            // too little for reading in rounds
+            (1 << 20, 300),
+            (1 << 20, 1500),
         ] {
             let run = Run {
                 operator: true,

@@ -114,6 +114,7 @@ impl Keyed {
             let held = from..from + count;
             let round = async {
                 let reading = metrics.read.timer();
+                metrics.reads.add(1);
                 let Some(held) = self.read(held, context, reservation).await? else {
                     return Ok(None);
                 };

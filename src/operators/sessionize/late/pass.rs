@@ -51,6 +51,8 @@ pub(super) struct PassMetrics {
     /// Sessions, or groups.
     pub(super) found: Count,
     pub(super) tied_rows: Count,
+    /// How often rows are read, some parts at a time.
+    pub(super) reads: Count,
     pub(super) read: Time,
     pub(super) sort: Time,
 }
@@ -63,6 +65,7 @@ impl PassMetrics {
             keys: count("keys"),
             found: count(found),
             tied_rows: count("tied_rows"),
+            reads: count("narrow_reads"),
             read: time("narrow_read_time"),
             sort: time("sort_and_rule_time"),
         }

@@ -1,6 +1,6 @@
 //! Picked rows are put together, group by group, as they come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -22,6 +22,10 @@ use crate::operators::sessionize::late::emit::RecentIds;
 
 /// How many groups without rows are given up at once.
 const NULLS: usize = 8192;
+/// A batch of which less than one row in so many is waited for is thinned out.
+const SPARSE: usize = 4;
+/// The place of a row that was given away.
+const GIVEN: (u32, u32) = (u32::MAX, 0);
 /// What `missing` is of a group that was given away.
 const GONE: u16 = u16::MAX;
 
@@ -105,7 +109,7 @@ impl Assembler {
         let mut columns = Vec::with_capacity(self.slots.len());
         for slot in &mut self.slots {
             columns.push(slot.of(&groups)?);
-            self.reservation.shrink(slot.free(&groups));
+            self.reservation.shrink(slot.free(&groups)?);
         }
         for group in &groups {
             self.missing[*group as usize] = GONE;
@@ -253,11 +257,13 @@ impl Waiting {
         columns.collect()
     }
 
-    /// Drops the batches that no group waits for after these; gives their size.
-    fn free(&mut self, groups: &[u32]) -> usize {
-        let mut freed = 0;
+    /// Drops what nobody waits for after these groups are given away: whole batches, and the
+    /// other rows of batches of which few are waited for. Gives the bytes.
+    fn free(&mut self, groups: &[u32]) -> Result<usize> {
+        let (mut freed, mut sparse) = (0, BTreeSet::new());
         for group in groups {
-            let (batch, _) = self.places[*group as usize];
+            let place = &mut self.places[*group as usize];
+            let (batch, _) = std::mem::replace(place, GIVEN);
             let place = &mut self.batches[batch as usize];
             let Some(held) = place else {
                 continue;
@@ -266,9 +272,37 @@ impl Waiting {
             if held.left == 0 {
                 freed += held.bytes;
                 *place = None;
+                sparse.remove(&batch);
+            } else if held.left < held.rows.groups.len() / SPARSE {
+                sparse.insert(batch);
             }
         }
-        freed
+        for batch in sparse {
+            freed += self.thin(batch)?;
+        }
+        Ok(freed)
+    }
+
+    /// Keeps the rows of a batch that are waited for; gives the bytes of the others.
+    fn thin(&mut self, batch: u32) -> Result<usize> {
+        let place = &mut self.batches[batch as usize];
+        let Some(held) = place.take() else {
+            return Ok(0);
+        };
+        let rows = (0..).zip(&held.rows.groups);
+        let left = rows.filter(|(_, group)| self.places[**group as usize].0 == batch);
+        let left: Vec<u32> = left.map(|(row, _)| row).collect();
+        let rows = held.rows.take(&left)?;
+        for (row, group) in (0..).zip(&rows.groups) {
+            self.places[*group as usize].1 = row;
+        }
+        let bytes = rows.size().min(held.bytes);
+        *place = Some(Held {
+            left: left.len(),
+            rows,
+            bytes,
+        });
+        Ok(held.bytes - bytes)
     }
 }
 
