@@ -125,7 +125,7 @@ impl MemoryPool for BoundedSorts {
                 "`{name}` asks for {asked} bytes; its share of the memory limit is {share}"
             ));
         }
-        // the fair pool bounds each reservation, of which these have many
+        // not to a fair share: they read rows again, or in rounds, only where they must
         if name.starts_with(LATE)
             && let MemoryLimit::Finite(limit) = self.pool.memory_limit()
         {
@@ -135,6 +135,8 @@ impl MemoryPool for BoundedSorts {
                     "`{name}` asks for {additional} bytes; {held} of {room} are taken"
                 ));
             }
+            self.pool.grow(reservation, additional);
+            return Ok(());
         }
         self.pool.try_grow(reservation, additional)
     }
@@ -176,5 +178,22 @@ mod tests {
         let other = MemoryConsumer::new("GroupedHashAggregateStream[0]").register(&pool);
         assert!(other.try_grow(10 * MIB).is_ok());
         assert!(other.try_grow(1).is_err());
+    }
+
+    #[test]
+    fn operators_that_can_read_again_leave_a_quarter() {
+        let limit = 60 * MIB;
+        let pool = pool(limit, Shares::of(limit, 2));
+        let late = |name: &str| {
+            let consumer = MemoryConsumer::new(name).with_can_spill(true);
+            consumer.register(&pool)
+        };
+        let (first, second) = (late("LateSessionizeExec"), late("LateAggregateExec"));
+        assert!(first.try_grow(40 * MIB).is_ok());
+        assert!(second.try_grow(5 * MIB).is_ok());
+        let error = second.try_grow(1).unwrap_err().to_string();
+        assert!(error.contains("are taken"), "{error}");
+        first.free();
+        assert!(second.try_grow(40 * MIB).is_ok());
     }
 }

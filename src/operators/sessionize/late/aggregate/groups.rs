@@ -68,7 +68,7 @@ struct PartGroups {
     counts: Vec<u32>,
     times: [Vec<u64>; 2],
     numbers: Vec<u32>,
-    _reservation: Option<MemoryReservation>,
+    reservation: Option<MemoryReservation>,
 }
 
 /// Where conditions hold among the rows of each partition.
@@ -134,8 +134,11 @@ impl AggregatePlan {
         parts.sort_unstable_by_key(|part| part.base);
         let all: usize = parts.iter().map(|part| part.groups as usize).sum();
         let keys: usize = parts.iter().map(|part| part.keys as usize).sum();
-        // what is held of parts is given back below
-        reservation.try_grow(self.bytes_of(all, keys, size_of::<Row>()))?;
+        for part in &mut parts {
+            let (groups, keys) = (part.groups as usize, part.keys as usize);
+            drop(part.reservation.take());
+            reservation.try_grow(self.bytes_of(groups, keys, size_of::<Row>()))?;
+        }
         let rows = rows(&mut parts, self.picks.slots.len(), |part| {
             (part.base, std::mem::take(&mut part.rows))
         });
@@ -330,7 +333,7 @@ impl Follow {
             rows: vec![Vec::with_capacity(runs.len()); self.plan.picks.slots.len()],
             key_base: self.next_key.fetch_add(keys, Ordering::Relaxed),
             keys,
-            _reservation: Some(reservation),
+            reservation: Some(reservation),
             ..PartGroups::default()
         };
         if let Some(of_key) = &self.plan.of_key {
