@@ -352,3 +352,69 @@ impl Part {
         told.chain(untold.into_iter().flatten())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Int64Array, StringArray, StringViewArray};
+    use datafusion::execution::memory_pool::{
+        MemoryConsumer, MemoryPool, UnboundedMemoryPool,
+    };
+
+    use super::*;
+
+    fn hashes(keys: &[ArrayRef]) -> Vec<(u64, u64)> {
+        let mut hasher = KeyHasher::default();
+        let [first, second] = hasher.hash(keys, keys[0].len()).unwrap();
+        first.iter().copied().zip(second.iter().copied()).collect()
+    }
+
+    #[test]
+    fn nothing_but_null_hashes_to_nothing() {
+        let texts = [None, Some(""), Some("a"), Some("b"), None];
+        let numbers = [None, Some(0), Some(1), Some(-1), None];
+        let columns: [ArrayRef; 3] = [
+            Arc::new(StringArray::from(texts.to_vec())),
+            Arc::new(StringViewArray::from(texts.to_vec())),
+            Arc::new(Int64Array::from(numbers.to_vec())),
+        ];
+        for column in columns {
+            let mut hashes = hashes(&[column]);
+            assert_eq!((hashes[0], hashes[4]), ((0, 0), (0, 0)));
+            hashes.truncate(4);
+            hashes.sort_unstable();
+            hashes.dedup();
+            assert_eq!(hashes.len(), 4);
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_null_counts() {
+        let a: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+        let b: ArrayRef = Arc::new(StringArray::from(vec![None, Some("a")]));
+        let hashes = hashes(&[a, b]);
+        assert_ne!(hashes[0], hashes[1]);
+    }
+
+    /// Rows in parts that are not held, or that do not pass, keep their addresses.
+    #[test]
+    fn parts_that_are_not_held_are_counted() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let reservation = MemoryConsumer::new("test").register(&pool);
+        let texts: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+        let keys: [ArrayRef; 1] = [Arc::new(StringArray::from(texts))];
+        let passes: BooleanBuffer = (0..1000).map(|n| n % 3 != 0).collect();
+        let mut hasher = KeyHasher::default();
+        let mut all = Vec::new();
+        for held in [0..100, 100..PARTS] {
+            let mut entries = Entries::new(reservation.new_empty(), held);
+            let hashes = hasher.hash(&keys, 1000).unwrap();
+            assert!(entries.push(hashes, &[7; 1000], Some(&passes)).unwrap());
+            assert_eq!(entries.rows(), 666);
+            let sorted = parts(vec![entries]).into_iter().map(UnsortedPart::sort);
+            let addresses = sorted.flat_map(|part| part.entries);
+            all.extend(addresses.map(|entry| entry.address));
+        }
+        all.sort_unstable();
+        assert_eq!(all, (0..666).collect::<Vec<_>>());
+    }
+}

@@ -26,37 +26,29 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
-use super::join::{LeftJoin, beneath, group_of};
 use super::numbering::Numbering;
 use super::of_key::Joined;
 use super::plan::AggregatePlan;
 use super::run::Run;
-use super::spec::{By, Output, Spec, Value};
-use crate::operators::sessionize::late::emit::Function;
+use super::spec::{Output, Spec, Value};
 use crate::operators::sessionize::late::exhausted;
-use crate::operators::sessionize::late::narrow::{
-    indexes, mapped, moved, moved_columns, repeatable, shifted,
-};
+use crate::operators::sessionize::late::narrow::{indexes, moved_columns, repeatable};
 use crate::operators::sessionize::late::pass::PassMetrics;
-use crate::operators::sessionize::late::window::{Shape, Windows};
 use crate::operators::spill::Disk;
-
-/// How many values must be picked for two passes to cost less than one.
-const MANY: usize = 4;
 
 /// An aggregation that picks first and last rows, or whose groups are sessions.
 ///
 /// Its input gives the same rows in the same order in every run.
 #[derive(Debug, Clone)]
 pub(crate) struct LateAggregateExec {
-    spec: Arc<Spec>,
-    outputs: Vec<Output>,
+    pub(super) spec: Arc<Spec>,
+    pub(super) outputs: Vec<Output>,
     /// The aggregation as DataFusion planned it: where memory does not suffice, it runs.
-    standard: Arc<AggregateExec>,
+    pub(super) standard: Arc<AggregateExec>,
     input: Arc<dyn ExecutionPlan>,
     /// What the groups, which are sessions, are joined to.
-    joined: Option<(Arc<Joined>, Arc<dyn ExecutionPlan>)>,
-    numbering: Option<Arc<Numbering>>,
+    pub(super) joined: Option<(Arc<Joined>, Arc<dyn ExecutionPlan>)>,
+    pub(super) numbering: Option<Arc<Numbering>>,
     /// There once the plan around is final.
     plan: Option<Arc<AggregatePlan>>,
     properties: Arc<PlanProperties>,
@@ -64,164 +56,7 @@ pub(crate) struct LateAggregateExec {
 }
 
 impl LateAggregateExec {
-    /// The operator in place of an aggregation that ends in `last`; `None` if it cannot give
-    /// the same, or would not give it sooner.
-    pub(crate) fn in_place_of(last: &AggregateExec) -> Result<Option<Self>> {
-        let Some((spec, outputs, standard)) = Spec::of(last)? else {
-            return Ok(None);
-        };
-        let Some(input) = repeatable(standard.input())? else {
-            return Ok(None);
-        };
-        let picks = outputs.iter().map(|output| &output.value);
-        let picks = picks.filter(|v| matches!(v, Value::Pick { .. })).count();
-        match AggregatePlan::new(&spec, &outputs, &input, None, None)? {
-            Some(plan) if plan.sessions.is_some() || picks >= MANY => {}
-            _ => return Ok(None),
-        }
-        let (spec, standard) = (Arc::new(spec), Arc::new(standard));
-        let input = Arc::clone(standard.input());
-        Ok(Some(Self::new(spec, outputs, standard, input)))
-    }
-
-    /// The operator in place of a join of sessions to an aggregation by their key, and the
-    /// columns of the join over it; `None` if it cannot give the same.
-    pub(crate) fn in_place_of_join(
-        node: &Arc<dyn ExecutionPlan>,
-    ) -> Result<Option<ProjectionExec>> {
-        let Some(join) = LeftJoin::of(node) else {
-            return Ok(None);
-        };
-        let (sessions, left) = beneath(join.left)?;
-        let Some(sessions) = sessions.downcast_ref::<Self>() else {
-            return Ok(None);
-        };
-        if sessions.joined.is_some() || sessions.numbering.is_some() {
-            return Ok(None);
-        }
-        let (by_key, right) = beneath(join.right)?;
-        let (spec, of_key, standard) = match by_key.downcast_ref::<Self>() {
-            Some(late) if late.joined.is_none() && late.numbering.is_none() => {
-                let (spec, standard) = (&late.spec, &late.standard);
-                (Arc::clone(spec), late.outputs.clone(), Arc::clone(standard))
-            }
-            Some(_) => return Ok(None),
-            None => match by_key.downcast_ref::<AggregateExec>().map(Spec::of) {
-                Some(found) => match found? {
-                    Some((spec, outputs, standard)) => {
-                        (Arc::new(spec), outputs, Arc::new(standard))
-                    }
-                    None => return Ok(None),
-                },
-                None => return Ok(None),
-            },
-        };
-        let used = indexes(right.iter());
-        let width = sessions.standard.group_expr().num_group_exprs()
-            + sessions.standard.aggr_expr().len();
-        let mut outputs = sessions.outputs.clone();
-        for index in &used {
-            let of_key = &of_key[*index];
-            if !matches!(of_key.value, Value::Group(_) | Value::Pick { .. }) {
-                return Ok(None);
-            }
-            outputs.push(Output {
-                place: width + of_key.place,
-                field: Arc::new(of_key.field.as_ref().clone().with_nullable(true)),
-                value: of_key.value.clone(),
-                of_key: true,
-            });
-        }
-        let mut on = Vec::with_capacity(join.on.len());
-        for (session, key) in join.on {
-            let places = (
-                group_of(session, &left, &sessions.outputs),
-                group_of(key, &right, &of_key),
-            );
-            let (Some(session), Some(key)) = places else {
-                return Ok(None);
-            };
-            on.push((session, key));
-        }
-        let input = Arc::clone(standard.input());
-        let joined = Arc::new(Joined { spec, standard, on });
-        let of_sessions = sessions.outputs.len();
-        let fused = Self {
-            joined: Some((joined, input)),
-            ..sessions.clone()
-        };
-        let fused = fused.with(outputs);
-        if fused.ready()?.is_none() {
-            return Ok(None);
-        }
-        let places: Vec<_> = (0..used.len()).map(|place| of_sessions + place).collect();
-        let right = right.iter().map(|e| shifted(e, &used, &places));
-        let right = right.collect::<Result<Vec<_>>>()?;
-        named_as(node, left.into_iter().chain(right), fused).map(Some)
-    }
-
-    /// The operator in place of a window that numbers groups, and the columns of the window
-    /// over it; `None` if it cannot give the same.
-    pub(crate) fn in_place_of_window(
-        node: &Arc<dyn ExecutionPlan>,
-        windows: Windows<'_>,
-    ) -> Result<Option<ProjectionExec>> {
-        let (below, columns) = beneath(windows.input)?;
-        let Some(groups) = below.downcast_ref::<Self>() else {
-            return Ok(None);
-        };
-        let Some((shape, functions)) = Shape::of(windows)? else {
-            return Ok(None);
-        };
-        let numbers = functions.iter();
-        let mut numbers = numbers.map(|f| f.function == Function::RowNumber);
-        if groups.numbering.is_some() || !numbers.all(|is_number| is_number) {
-            return Ok(None);
-        }
-        let over = |e: &Arc<dyn PhysicalExpr>| {
-            mapped(e, &|column| Arc::clone(&columns[column.index()]))
-        };
-        let key = shape.key.iter().map(over).collect::<Result<Vec<_>>>()?;
-        let order = shape.order.iter();
-        let order = order.map(|(e, options)| Ok((over(e)?, *options)));
-        let order = order.collect::<Result<By>>()?;
-        let read = key.iter().chain(order.iter().map(|(e, _)| e));
-        let needed = indexes(read);
-        let outputs = needed.iter().map(|index| groups.outputs[*index].clone());
-        let moved_order = order.iter().map(|(e, o)| Ok((moved(e, &needed)?, *o)));
-        let numbering = Numbering {
-            outputs: outputs.collect(),
-            key: key
-                .iter()
-                .map(|e| moved(e, &needed))
-                .collect::<Result<_>>()?,
-            order: moved_order.collect::<Result<_>>()?,
-        };
-        let Some(field) = functions.first().map(|f| Arc::clone(&f.field)) else {
-            return Ok(None);
-        };
-        let mut outputs = groups.outputs.clone();
-        let number = Column::new(field.name(), outputs.len());
-        outputs.push(Output {
-            place: usize::MAX,
-            field,
-            value: Value::RowNumber,
-            of_key: false,
-        });
-        let numbered = Self {
-            numbering: Some(Arc::new(numbering)),
-            ..groups.clone()
-        };
-        let numbered = numbered.with(outputs);
-        if numbered.ready()?.is_none() {
-            return Ok(None);
-        }
-        let number: Arc<dyn PhysicalExpr> = Arc::new(number);
-        let numbers = functions.iter().map(|_| Arc::clone(&number));
-        named_as(node, columns.into_iter().chain(numbers), numbered).map(Some)
-    }
-
-    fn new(
+    pub(super) fn new(
         spec: Arc<Spec>,
         outputs: Vec<Output>,
         standard: Arc<AggregateExec>,
@@ -241,7 +76,7 @@ impl LateAggregateExec {
     }
 
     /// The same with other columns, and with nothing that they do not need.
-    fn with(self, outputs: Vec<Output>) -> Self {
+    pub(super) fn with(self, outputs: Vec<Output>) -> Self {
         let numbers = outputs.iter().any(|o| matches!(o.value, Value::RowNumber));
         let numbering = self.numbering.filter(|_| numbers);
         let read = numbering.iter().flat_map(|numbering| &numbering.outputs);
@@ -254,7 +89,7 @@ impl LateAggregateExec {
     }
 
     /// The operator, ready to run: all rules over the plan have run.
-    fn ready(&self) -> Result<Option<Self>> {
+    pub(super) fn ready(&self) -> Result<Option<Self>> {
         let Some(input) = repeatable(&self.input)? else {
             return Ok(None);
         };
@@ -356,18 +191,6 @@ fn properties(outputs: &[Output], input: &Arc<dyn ExecutionPlan>) -> PlanPropert
         EmissionType::Final,
         input.boundedness(),
     )
-}
-
-/// `columns` over `operator`, under the names that a node has for its own.
-fn named_as(
-    node: &Arc<dyn ExecutionPlan>,
-    columns: impl Iterator<Item = Arc<dyn PhysicalExpr>>,
-    operator: LateAggregateExec,
-) -> Result<ProjectionExec> {
-    let schema = node.schema();
-    let columns = schema.fields().iter().zip(columns);
-    let columns = columns.map(|(field, e)| ProjectionExpr::new(e, field.name()));
-    ProjectionExec::try_new(columns.collect::<Vec<_>>(), Arc::new(operator))
 }
 
 /// An aggregation in one step.

@@ -10,16 +10,13 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::plan::{AggregatePlan, Slot, Wanted};
-use crate::boundary::{Event, Rules, SessionState};
-use crate::operators::sessionize::late::entries::{Entry, Part};
+use super::follow::{Conditions, Follow, NO_ROW, PartGroups};
+use super::plan::{AggregatePlan, Wanted};
+use crate::operators::sessionize::late::entries::Part;
 use crate::operators::sessionize::late::keyed::Addressed;
 use crate::operators::sessionize::late::order::Order;
 use crate::operators::sessionize::late::other_rows;
 use crate::operators::sessionize::late::pass::PassMetrics;
-
-/// In place of the address of a row that there is not.
-const NO_ROW: u32 = u32::MAX;
 
 /// All groups, numbered from 0.
 #[derive(Debug)]
@@ -51,40 +48,6 @@ pub(super) struct Groups {
 pub(super) struct Row {
     pub(super) address: u32,
     pub(super) group: u32,
-}
-
-/// The groups of one part.
-#[derive(Debug, Default)]
-struct PartGroups {
-    /// The number of the first one.
-    base: u32,
-    groups: u32,
-    rows: Vec<Vec<u32>>,
-    /// The number of the first key.
-    key_base: u32,
-    keys: u32,
-    of_keys: Vec<u32>,
-    key_rows: Vec<Vec<u32>>,
-    counts: Vec<u32>,
-    times: [Vec<u64>; 2],
-    numbers: Vec<u32>,
-    reservation: Option<MemoryReservation>,
-}
-
-/// Where conditions hold among the rows of each partition.
-pub(super) type Conditions = [Vec<BooleanBuffer>];
-
-/// Goes through sorted rows.
-#[derive(Clone)]
-struct Follow {
-    plan: Arc<AggregatePlan>,
-    partitions: Arc<[Range<u32>]>,
-    conditions: Arc<Conditions>,
-    key_conditions: Arc<Conditions>,
-    of_rows: Arc<Vec<AtomicU32>>,
-    next: Arc<AtomicU32>,
-    next_key: Arc<AtomicU32>,
-    reservation: Arc<MemoryReservation>,
 }
 
 impl AggregatePlan {
@@ -124,13 +87,25 @@ impl AggregatePlan {
             Ok(move |part: &Part| follow.part(part))
         };
         let each = self.keyed.each_part(context, &reservation, metrics, work);
-        let Some((partitions, mut parts)) = each.await? else {
+        let Some((partitions, parts)) = each.await? else {
             return Ok(None);
         };
         for part in &parts {
             metrics.keys.add(part.keys as usize);
             metrics.found.add(part.groups as usize);
         }
+        let mut groups = self.put_together(parts, partitions, reservation)?;
+        groups.of_rows = of_rows.unwrap_or_default();
+        Ok(Some(groups))
+    }
+
+    /// The groups of all parts.
+    fn put_together(
+        &self,
+        mut parts: Vec<PartGroups>,
+        partitions: Vec<Range<u32>>,
+        reservation: Arc<MemoryReservation>,
+    ) -> Result<Groups> {
         parts.sort_unstable_by_key(|part| part.base);
         let all: usize = parts.iter().map(|part| part.groups as usize).sum();
         let keys: usize = parts.iter().map(|part| part.keys as usize).sum();
@@ -159,7 +134,7 @@ impl AggregatePlan {
             counts: Vec::new(),
             times: [Vec::new(), Vec::new()],
             numbers: Vec::new(),
-            of_rows: of_rows.unwrap_or_default(),
+            of_rows: Arc::default(),
             order: self.keyed.order,
             _reservation: reservation,
         };
@@ -167,7 +142,7 @@ impl AggregatePlan {
         for part in parts {
             groups.add(part);
         }
-        Ok(Some(groups))
+        Ok(groups)
     }
 
     /// Room for the group of each row, if any aggregate needs it.
@@ -186,7 +161,7 @@ impl AggregatePlan {
     }
 
     /// Bytes that are held of groups and keys, with so many for a row to pick.
-    fn bytes_of(&self, groups: usize, keys: usize, pick: usize) -> usize {
+    pub(super) fn bytes_of(&self, groups: usize, keys: usize, pick: usize) -> usize {
         let counts = [
             self.wanted.counts,
             self.wanted.numbers,
@@ -299,159 +274,4 @@ impl Groups {
 /// Numbers as an array, for `take`.
 pub(super) fn indexes(groups: &[u32]) -> UInt32Array {
     UInt32Array::from_iter_values(groups.iter().copied())
-}
-
-/// Some rows of a key, and the number of their session: 0 without one.
-type Run<'a> = (u32, &'a [Entry]);
-
-impl Follow {
-    fn part(&self, part: &Part) -> Result<PartGroups> {
-        let mut runs: Vec<Run<'_>> = Vec::new();
-        let mut state = SessionState::default();
-        let mut keys = 0u32;
-        // counted from the first key of the part
-        let mut of_keys = Vec::new();
-        for key in part.keys() {
-            match &self.plan.sessions {
-                Some(bound) => self.cut(&bound.rules, &mut state, key, &mut runs)?,
-                None => runs.push((0, key)),
-            }
-            if self.plan.of_key.is_some() {
-                of_keys.resize(runs.len(), keys);
-            }
-            keys += 1;
-        }
-        let held = self
-            .plan
-            .bytes_of(runs.len(), keys as usize, size_of::<u32>());
-        let reservation = self.reservation.new_empty();
-        reservation.try_grow(held)?;
-        let groups = runs.len() as u32;
-        let mut found = PartGroups {
-            base: self.next.fetch_add(groups, Ordering::Relaxed),
-            groups,
-            rows: vec![Vec::with_capacity(runs.len()); self.plan.picks.slots.len()],
-            key_base: self.next_key.fetch_add(keys, Ordering::Relaxed),
-            keys,
-            reservation: Some(reservation),
-            ..PartGroups::default()
-        };
-        if let Some(of_key) = &self.plan.of_key {
-            let base = found.key_base;
-            found.of_keys = of_keys.into_iter().map(|key| base + key).collect();
-            found.key_rows =
-                vec![Vec::with_capacity(keys as usize); of_key.slots().len()];
-            for key in part.keys() {
-                // a join finds nothing of a key that is null
-                let rows = if key[0].has_no_key() { &[] } else { key };
-                self.pick(
-                    of_key.slots(),
-                    &self.key_conditions,
-                    rows,
-                    &mut found.key_rows,
-                );
-            }
-        }
-        for (group, (number, rows)) in (found.base..).zip(runs) {
-            self.group(&mut found, number, rows);
-            if !self.of_rows.is_empty() {
-                for row in rows {
-                    self.of_rows[row.address as usize].store(group, Ordering::Relaxed);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// The sessions of a key; rows without a time, which come together, are one.
-    fn cut<'a>(
-        &self,
-        rules: &Rules,
-        state: &mut SessionState,
-        key: &'a [Entry],
-        runs: &mut Vec<Run<'a>>,
-    ) -> Result<()> {
-        state.reset();
-        let order = self.plan.keyed.order;
-        let timeless = |entry: &Entry| entry.order == order.null();
-        for rows in key.chunk_by(|a, b| timeless(a) == timeless(b)) {
-            if rows.first().is_some_and(timeless) {
-                runs.push((0, rows));
-                continue;
-            }
-            let mut from = 0;
-            let mut number = 1;
-            for (row, entry) in rows.iter().enumerate() {
-                let event = Event::at(order.value(entry.order));
-                if state.push(rules, &event)?.is_some() && row > 0 {
-                    runs.push((number, &rows[from..row]));
-                    (from, number) = (row, number + 1);
-                }
-            }
-            runs.push((number, &rows[from..]));
-        }
-        Ok(())
-    }
-
-    /// The rows of each slot among those of a group or a key.
-    fn pick(
-        &self,
-        slots: &[Slot],
-        conditions: &Conditions,
-        rows: &[Entry],
-        picked: &mut [Vec<u32>],
-    ) {
-        for (slot, addresses) in slots.iter().zip(picked) {
-            let meets =
-                |row: &&Entry| self.meets(conditions, slot.condition, row.address);
-            let row = match slot.last {
-                false => rows.iter().find(meets),
-                true => rows.iter().rfind(meets),
-            };
-            addresses.push(row.map_or(NO_ROW, |row| row.address));
-        }
-    }
-
-    fn group(&self, found: &mut PartGroups, number: u32, rows: &[Entry]) {
-        self.pick(
-            &self.plan.picks.slots,
-            &self.conditions,
-            rows,
-            &mut found.rows,
-        );
-        let wanted = self.plan.wanted;
-        if wanted.counts {
-            found.counts.push(rows.len() as u32);
-        }
-        if wanted.numbers {
-            found.numbers.push(number);
-        }
-        let order = self.plan.keyed.order;
-        let timed = |row: &&Entry| row.order != order.null();
-        let ends = [rows.iter().find(timed), rows.iter().rfind(timed)];
-        for (place, wanted) in wanted.times.into_iter().enumerate() {
-            if wanted {
-                let row = ends[if order.descends() { 1 - place } else { place }];
-                found.times[place]
-                    .push(row.map_or_else(|| order.null(), |row| row.order));
-            }
-        }
-    }
-
-    /// Whether a row meets a condition.
-    fn meets(
-        &self,
-        conditions: &Conditions,
-        condition: Option<usize>,
-        address: u32,
-    ) -> bool {
-        let Some(condition) = condition else {
-            return true;
-        };
-        let partition = self.partitions.partition_point(|rows| rows.end <= address);
-        let row = address - self.partitions[partition].start;
-        // a partition without rows has no conditions
-        let conditions = conditions[partition].get(condition);
-        conditions.is_some_and(|holds| holds.value(row as usize))
-    }
 }

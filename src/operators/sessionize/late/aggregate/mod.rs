@@ -18,11 +18,14 @@
 mod assemble;
 mod disk;
 mod exec;
+mod follow;
 mod groups;
+mod in_place;
 mod join;
 mod numbering;
 mod of_key;
 mod others;
+mod picking;
 mod picks;
 mod plan;
 mod run;

@@ -29,8 +29,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 
 use super::assemble::{Known, Rows};
+use super::picking::Picking;
 use super::picks::Reading;
-use super::plan::{Made, Picking};
+use super::plan::Made;
 use super::spec::{By, Output};
 use crate::operators::sessionize::SessionizeExec;
 use crate::operators::sessionize::late::entries::KeyHasher;

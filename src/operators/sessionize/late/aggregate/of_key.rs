@@ -24,8 +24,9 @@ use futures::StreamExt;
 
 use super::assemble::Waiting;
 use super::groups::Groups;
+use super::picking::{Picking, Slot, ToPick, place_of};
 use super::picks::Reading;
-use super::plan::{Made, Picking, Rows, Slot, place_of};
+use super::plan::Made;
 use super::spec::{By, Spec, Value};
 use crate::operators::sessionize::late::exec::LateSessionizeExec;
 use crate::operators::sessionize::late::joined;
@@ -58,7 +59,7 @@ pub(super) struct KeyBuild {
     through: Through,
     group: Vec<Arc<dyn PhysicalExpr>>,
     conditions: Vec<Arc<dyn PhysicalExpr>>,
-    rows: Rows,
+    rows: ToPick,
 }
 
 impl KeyBuild {
@@ -110,7 +111,7 @@ impl KeyBuild {
             through,
             group,
             conditions: Vec::new(),
-            rows: Rows::default(),
+            rows: ToPick::default(),
         }))
     }
 

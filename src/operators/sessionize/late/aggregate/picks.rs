@@ -12,7 +12,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::groups::{Row, indexes};
-use super::plan::Picking;
+use super::picking::Picking;
 use crate::operators::sessionize::late::keyed::holds;
 use crate::operators::sessionize::late::other_rows;
 
