@@ -285,7 +285,7 @@ impl Work {
             columns.extend_from_slice(batch.columns());
             Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
         };
-        let rows = sorted(&self.disk, held, with_id, Arc::new(map), 1)?;
+        let rows = sorted(&self.disk, &held, with_id, Arc::new(map), 1)?;
         let labels = Labels::new(labels.stream()?);
         let output = self.output;
         let merged = stream::try_unfold((rows, labels), move |(mut rows, mut labels)| {

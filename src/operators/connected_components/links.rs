@@ -111,7 +111,7 @@ pub(super) async fn contracted(disk: &Disk, links: OnDisk) -> Result<OnDisk> {
 async fn step(disk: &Disk, links: OnDisk, star: Star) -> Result<(OnDisk, bool)> {
     let map = move |batch: &RecordBatch| batch_of(&directed(star, batch));
     let schema = Arc::clone(&SCHEMA);
-    let mut stream = sorted(disk, links, schema, Arc::new(map), 2)?;
+    let mut stream = sorted(disk, &links, schema, Arc::new(map), 2)?;
     let mut step = Step::new(star);
     let mut writer = LinkWriter::try_new(disk)?;
     while let Some(batch) = stream.next().await {

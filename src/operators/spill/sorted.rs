@@ -24,7 +24,7 @@ type Map = dyn Fn(&RecordBatch) -> Result<RecordBatch> + Send + Sync;
 /// The batches of `source`, mapped, sorted by the first `columns` columns, nulls last.
 pub(in crate::operators) fn sorted(
     disk: &Disk,
-    source: OnDisk,
+    source: &OnDisk,
     schema: SchemaRef,
     map: Arc<Map>,
     columns: usize,

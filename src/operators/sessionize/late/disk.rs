@@ -356,7 +356,7 @@ impl FactsOnDisk {
         Ok(Self {
             window: window.clone(),
             found: Arc::clone(found),
-            rows: sorted(disk, file.clone(), schema, as_it_is, 1)?,
+            rows: sorted(disk, file, schema, as_it_is, 1)?,
             ahead: None,
         })
     }

@@ -68,7 +68,7 @@ impl PicksOnDisk {
         let file = self.file.finish()?;
         let schema = Arc::clone(&self.schema);
         Ok(ByGroup {
-            rows: Some(sorted(&self.disk, file, schema, as_it_is, 1)?),
+            rows: Some(sorted(&self.disk, &file, schema, as_it_is, 1)?),
             ahead: RecordBatch::new_empty(self.schema),
             slots: self.slots,
         })

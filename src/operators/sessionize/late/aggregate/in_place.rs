@@ -166,10 +166,11 @@ impl LateAggregateExec {
     }
 }
 
+/// An aggregation: what it is of, its columns, and how DataFusion planned it.
+type Aggregation = (Arc<Spec>, Vec<Output>, Arc<AggregateExec>);
+
 /// An aggregation by one of DataFusion's operators or by ours, and nothing more than that.
-fn aggregation(
-    plan: &Arc<dyn ExecutionPlan>,
-) -> Result<Option<(Arc<Spec>, Vec<Output>, Arc<AggregateExec>)>> {
+fn aggregation(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Aggregation>> {
     if let Some(late) = plan.downcast_ref::<LateAggregateExec>() {
         let alone = late.joined.is_none() && late.numbering.is_none();
         let (spec, standard) = (Arc::clone(&late.spec), Arc::clone(&late.standard));

@@ -44,10 +44,13 @@ impl<'a> LeftJoin<'a> {
     }
 }
 
+/// The columns of a plan as expressions over another one.
+pub(super) type Columns = Vec<Arc<dyn PhysicalExpr>>;
+
 /// The plan below projections, and the columns of `plan` as expressions over it.
 pub(super) fn beneath(
     plan: &Arc<dyn ExecutionPlan>,
-) -> Result<(Arc<dyn ExecutionPlan>, Vec<Arc<dyn PhysicalExpr>>)> {
+) -> Result<(Arc<dyn ExecutionPlan>, Columns)> {
     let (base, through) = below_projections(plan);
     let schema = plan.schema();
     let columns = schema.fields().iter().enumerate();
