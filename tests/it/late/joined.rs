@@ -124,6 +124,20 @@ async fn other_joins_stay() {
             "select visitor, count(*) as p from kept group by visitor".to_owned(),
             "v.visitor = who",
         ),
+        // null beside a session of no visitor
+        (
+            "select visitor, coalesce(last_value(payload order by t, id), 'none') as p
+            from kept group by visitor"
+                .to_owned(),
+            "v.visitor = who",
+        ),
+        (
+            "select visitor, true as p from (
+                select visitor, first_value(id order by t, id) from kept group by visitor
+            )"
+            .to_owned(),
+            "v.visitor = who",
+        ),
     ];
     for seed in 0..6 {
         let mut draws = ChaCha8Rng::seed_from_u64(9000 + seed);
@@ -190,5 +204,69 @@ async fn what_depends_on_picked_rows_is_numbered_by_sorting() {
         let (plan, _) = same_as_standard(&events, sql, &mut draws).await;
         assert!(plan.contains("LateAggregateExec"), "{plan}");
         assert!(!plan.contains("row_number=["), "{plan}");
+    }
+}
+
+/// A value that is drawn is drawn once: for a visitor, and for a session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_drawn_is_drawn_once() {
+    let mut draws = ChaCha8Rng::seed_from_u64(12_001);
+    let events = events(&mut draws);
+    let run = Run {
+        operator: true,
+        partitions: 2,
+        batch: 100,
+        memory: Memory::Unbounded,
+    };
+    let context = context(&events, run).await;
+    let of_visitors = "select visitor, uuid() as p,
+        last_value(payload order by t, id) as payload from kept group by visitor";
+    let of_one = joined(of_visitors, "who, v.p, v.payload", "v.visitor = who");
+    let sql = format!(
+        "select who from ({of_one}) where who is not null
+        group by who having count(distinct p) <> 1"
+    );
+    let (found, ..) = rows(&context, &sql).await;
+    assert_eq!(found, Vec::<String>::new());
+    let sql = "
+        select whose from (
+            select *, row_number() over (partition by whose order by session, visitor) as number
+            from (
+                select *, cast(random() * 4 as bigint) as whose from (
+                    select visitor, session, count(*) as n from (
+                        select *, session_number(t) over (partition by visitor order by t, id)
+                            as session
+                        from events
+                    ) group by visitor, session
+                )
+            )
+        ) group by whose having max(number) <> count(*)";
+    let (found, plan, _) = rows(&context, sql).await;
+    assert!(plan.contains("LateAggregateExec"), "{plan}");
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// What fails on rows that a filter drops is not made of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_rows_make_no_values() {
+    let queries = [
+        "select visitor, session, last_value(id order by t, id) filter (where 10 / number > 2)
+        from (
+            select *, session_number(t) over (partition by visitor order by t, id) as session
+            from events where number <> 0
+        ) group by visitor, session",
+        "select id, session_number(t) over (partition by 10 / number order by t, id)
+        from events where number <> 0",
+        "select visitor, first_value(10 / number order by t, id), last_value(id order by t, id),
+            last_value(t order by t, id), first_value(10 % number order by t, id)
+        from events where number <> 0 group by visitor",
+    ];
+    for seed in 0..8 {
+        let mut draws = ChaCha8Rng::seed_from_u64(13_000 + seed);
+        let events = events(&mut draws);
+        for sql in queries {
+            let (plan, _) = same_as_standard(&events, sql, &mut draws).await;
+            assert!(plan.contains("Late"), "{plan}");
+        }
     }
 }

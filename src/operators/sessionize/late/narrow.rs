@@ -11,7 +11,10 @@ use datafusion::common::tree_node::{
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
+};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
@@ -177,7 +180,8 @@ fn project_in_two(
 }
 
 /// The same, or, if only some rows below pass a filter, `columns` of all of them and whether
-/// they do in a column more: `true`. No row is copied for the others' sake.
+/// they do in a column more: `true`. No row is copied for the others' sake. What may fail is
+/// made of rows that pass alone: `10 / n` where `n <> 0`.
 pub(super) fn project_unfiltered(
     plan: &Arc<dyn ExecutionPlan>,
     columns: Vec<ProjectionExpr>,
@@ -187,6 +191,9 @@ pub(super) fn project_unfiltered(
         .into_iter()
         .map(|column| Ok(ProjectionExpr::new(through.of(&column.expr)?, column.alias)));
     let columns = columns.collect::<Result<Vec<_>>>()?;
+    if !columns.iter().all(|column| cannot_fail(&column.expr)) {
+        return Ok((project(&base, columns)?, false));
+    }
     if let Some(filter) = base.downcast_ref::<FilterExec>() {
         let mut columns = below_filter(filter, columns)?;
         let passes = Arc::clone(filter.predicate());
@@ -200,6 +207,33 @@ pub(super) fn project_unfiltered(
         }
     }
     Ok((project(&base, columns)?, false))
+}
+
+/// Whether an expression has a value for whatever its columns hold.
+fn cannot_fail(expression: &Arc<dyn PhysicalExpr>) -> bool {
+    let here = match expression.downcast_ref::<BinaryExpr>() {
+        Some(binary) => matches!(
+            binary.op(),
+            Operator::Eq
+                | Operator::NotEq
+                | Operator::Lt
+                | Operator::LtEq
+                | Operator::Gt
+                | Operator::GtEq
+                | Operator::IsDistinctFrom
+                | Operator::IsNotDistinctFrom
+                | Operator::And
+                | Operator::Or
+        ),
+        None => {
+            expression.is::<Column>()
+                || expression.is::<Literal>()
+                || expression.is::<IsNullExpr>()
+                || expression.is::<IsNotNullExpr>()
+                || expression.is::<NotExpr>()
+        }
+    };
+    here && expression.children().into_iter().all(cannot_fail)
 }
 
 /// `columns` over the input of a filter.

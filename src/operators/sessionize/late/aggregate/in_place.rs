@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
@@ -61,6 +62,11 @@ impl LateAggregateExec {
             return Ok(None);
         }
         let (by_key, right) = beneath(join.right)?;
+        // of a session that is joined to nothing, what is made of columns would not be null
+        let as_they_are = right.iter().all(|e| e.is::<Column>());
+        if !as_they_are || left.iter().any(is_volatile) {
+            return Ok(None);
+        }
         let Some((spec, of_key, standard)) = aggregation(&by_key)? else {
             return Ok(None);
         };
@@ -121,7 +127,10 @@ impl LateAggregateExec {
         };
         let numbers = functions.iter();
         let mut numbers = numbers.map(|f| f.function == Function::RowNumber);
-        if groups.numbering.is_some() || !numbers.all(|is_number| is_number) {
+        let numbered_by_others = groups.numbering.is_some();
+        // drawn again, a value would be another one
+        let drawn = columns.iter().any(is_volatile);
+        if numbered_by_others || drawn || !numbers.all(|is_number| is_number) {
             return Ok(None);
         }
         let over = |e: &Arc<dyn PhysicalExpr>| {
