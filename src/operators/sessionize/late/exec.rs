@@ -6,9 +6,9 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, apply_expression_roots,
 };
@@ -26,6 +26,7 @@ use futures::{TryStreamExt, stream};
 use super::emit::{Emit, Function, Output};
 use super::lineage::{self, Lineage};
 use super::narrow::{indexes, moved_columns, named, project, repeatable};
+use super::order::shown;
 use super::stream::{Pass, Passes, Wide};
 use super::window::{Shape, Windows};
 use crate::operators::sessionize::exec::call_of;
@@ -191,15 +192,11 @@ impl DisplayAs for LateSessionizeExec {
             return writeln!(f, "functions={names}");
         }
         let key = self.shape.key.iter().map(ToString::to_string);
-        let order = self.shape.order.iter();
-        let order = order.map(|(expr, options)| {
-            PhysicalSortExpr::new(Arc::clone(expr), *options).to_string()
-        });
         write!(
             f,
             "LateSessionizeExec: functions=[{names}], partition_by=[{}], order_by=[{}]",
             key.collect::<Vec<_>>().join(", "),
-            order.collect::<Vec<_>>().join(", ")
+            shown(&self.shape.order)
         )
     }
 }

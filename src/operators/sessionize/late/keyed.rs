@@ -7,7 +7,6 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder,
 };
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::compute::SortOptions;
 use datafusion::common::Result;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -19,7 +18,7 @@ use futures::StreamExt;
 
 use super::entries::{Entries, KeyHasher, PARTS, Part, parts};
 use super::narrow::{project, project_unfiltered};
-use super::order::Order;
+use super::order::{By, Order};
 use super::pass::PassMetrics;
 use super::ties::{TieBreakers, ranks};
 use super::{exhausted, joined, side_by_side};
@@ -64,7 +63,7 @@ impl Keyed {
     pub(super) fn over(
         input: &Arc<dyn ExecutionPlan>,
         key: &[Arc<dyn PhysicalExpr>],
-        order: &[(Arc<dyn PhysicalExpr>, SortOptions)],
+        order: &By,
         conditions: &[Arc<dyn PhysicalExpr>],
     ) -> Result<Self> {
         let by = || order.iter().map(|(e, _)| e);
@@ -159,6 +158,9 @@ impl Keyed {
         let ties = ties.map(|ties| ties.columns.execute(0, Arc::clone(context)));
         let ties = ties.collect::<Result<_>>()?;
         let plan = &self.columns;
+        // after the key and the time, before what a filter says
+        let others = self.keys + 1 + usize::from(self.unfiltered);
+        let conditions = plan.schema().fields().len() - others;
         let mut tasks = JoinSet::new();
         for partition in 0..plan.output_partitioning().partition_count() {
             let mut rows = plan.execute(partition, Arc::clone(context))?;
@@ -168,7 +170,7 @@ impl Keyed {
                 order: self.order,
                 hasher: KeyHasher::default(),
                 entries: Entries::new(reservation.new_empty(), parts.clone()),
-                conditions: Vec::new(),
+                conditions: ConditionsBuilder::new(conditions),
             };
             tasks.spawn(async move {
                 while let Some(batch) = rows.next().await {
@@ -259,7 +261,7 @@ struct Reader {
     order: Order,
     hasher: KeyHasher,
     entries: Entries,
-    conditions: Vec<BooleanBufferBuilder>,
+    conditions: ConditionsBuilder,
 }
 
 impl Reader {
@@ -276,19 +278,7 @@ impl Reader {
         let Some((time, conditions)) = others.split_first() else {
             return Ok(false);
         };
-        if self.conditions.is_empty() {
-            let builders = conditions.iter().map(|_| BooleanBufferBuilder::new(0));
-            self.conditions = builders.collect();
-        }
-        for (builder, condition) in self.conditions.iter_mut().zip(conditions) {
-            let holds = holds(condition.as_boolean());
-            match &passes {
-                None => builder.append_buffer(&holds),
-                Some(passes) => passes
-                    .set_indices()
-                    .for_each(|row| builder.append(holds.value(row))),
-            }
-        }
+        self.conditions.push(conditions, passes.as_ref());
         match self.order.codes(time)? {
             Some(codes) => {
                 let hashes = self.hasher.hash(keys, codes.len())?;
@@ -299,8 +289,39 @@ impl Reader {
     }
 
     fn finish(self) -> (Entries, Vec<BooleanBuffer>) {
-        let conditions = self.conditions.into_iter();
-        (self.entries, conditions.map(|mut c| c.finish()).collect())
+        (self.entries, self.conditions.finish())
+    }
+}
+
+/// Where conditions hold, batch after batch of a partition.
+pub(super) struct ConditionsBuilder(Vec<BooleanBufferBuilder>);
+
+impl ConditionsBuilder {
+    /// For so many conditions.
+    pub(super) fn new(conditions: usize) -> Self {
+        let all = 0..conditions;
+        Self(all.map(|_| BooleanBufferBuilder::new(0)).collect())
+    }
+
+    /// Adds the rows of a batch, or those that pass a filter.
+    pub(super) fn push(
+        &mut self,
+        conditions: &[ArrayRef],
+        passes: Option<&BooleanBuffer>,
+    ) {
+        for (builder, condition) in self.0.iter_mut().zip(conditions) {
+            let holds = holds(condition.as_boolean());
+            match passes {
+                None => builder.append_buffer(&holds),
+                Some(passes) => passes
+                    .set_indices()
+                    .for_each(|row| builder.append(holds.value(row))),
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<BooleanBuffer> {
+        self.0.into_iter().map(|mut all| all.finish()).collect()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::compute::SortOptions;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
@@ -15,7 +14,8 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::exec::LateSessionizeExec;
-use super::narrow::mapped;
+use super::narrow::over;
+use super::order::{By, by};
 use super::stream::Pass;
 
 /// The files that rows are read from, what they go through, and their columns as expressions
@@ -43,9 +43,6 @@ pub(super) enum Windows {
         order: By,
     },
 }
-
-/// An order of rows: expressions, and how each sorts.
-type By = Vec<(Arc<dyn PhysicalExpr>, SortOptions)>;
 
 impl Lineage {
     /// That of a repeatable plan; `None` where it cannot be told.
@@ -100,18 +97,12 @@ impl Lineage {
         &self,
         expression: &Arc<dyn PhysicalExpr>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
-        mapped(expression, &|column| {
-            Arc::clone(&self.columns[column.index()])
-        })
+        over(expression, &self.columns)
     }
 
     /// An order of the rows, likewise.
-    pub(super) fn order(
-        &self,
-        order: &[(Arc<dyn PhysicalExpr>, SortOptions)],
-    ) -> Result<By> {
-        let order = order.iter();
-        order.map(|(e, o)| Ok((self.expr(e)?, *o))).collect()
+    pub(super) fn order(&self, order: &By) -> Result<By> {
+        by(order, |e| self.expr(e))
     }
 
     /// Whether both plans surely give the same rows in the same order.

@@ -90,6 +90,14 @@ where
     Ok(joined(tasks).await?.into_iter().flatten().collect())
 }
 
+/// What is made in the first of several rounds, and kept for the others.
+fn once<T>(kept: &mut Option<Arc<T>>, new: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    if let Some(kept) = kept {
+        return Ok(Arc::clone(kept));
+    }
+    Ok(Arc::clone(kept.insert(Arc::new(new()?))))
+}
+
 /// Whether memory did not suffice.
 fn exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))

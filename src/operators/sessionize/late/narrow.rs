@@ -332,7 +332,7 @@ pub(super) fn moved_columns(
 }
 
 /// `expression` with another one in place of each column.
-pub(super) fn mapped(
+fn mapped(
     expression: &Arc<dyn PhysicalExpr>,
     of: &dyn Fn(&Column) -> Arc<dyn PhysicalExpr>,
 ) -> Result<Arc<dyn PhysicalExpr>> {
@@ -344,6 +344,14 @@ pub(super) fn mapped(
             })
         })
         .data()
+}
+
+/// `expression` with one of `columns` in place of each column.
+pub(super) fn over(
+    expression: &Arc<dyn PhysicalExpr>,
+    columns: &[Arc<dyn PhysicalExpr>],
+) -> Result<Arc<dyn PhysicalExpr>> {
+    mapped(expression, &|column| Arc::clone(&columns[column.index()]))
 }
 
 /// `expression` over the input of a projection.

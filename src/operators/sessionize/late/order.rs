@@ -1,9 +1,35 @@
 //! The first expression of an ORDER BY as a number per row.
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::compute::{SortOptions, cast};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Result;
+use datafusion::physical_expr::PhysicalSortExpr;
+use datafusion::physical_plan::PhysicalExpr;
+
+/// An order of rows: expressions, and how each sorts.
+pub(super) type By = Vec<(Arc<dyn PhysicalExpr>, SortOptions)>;
+
+/// An order by what `of` makes of the expressions.
+pub(super) fn by(
+    order: &By,
+    of: impl Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>>,
+) -> Result<By> {
+    let order = order.iter();
+    order
+        .map(|(expr, options)| Ok((of(expr)?, *options)))
+        .collect()
+}
+
+/// The order as a plan shows it.
+pub(super) fn shown(order: &By) -> String {
+    let order = order.iter().map(|(expr, options)| {
+        PhysicalSortExpr::new(Arc::clone(expr), *options).to_string()
+    });
+    order.collect::<Vec<_>>().join(", ")
+}
 
 /// Turns values of one type into numbers that sort as the values do, nulls included.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +118,6 @@ pub(super) fn ticks(values: &ArrayRef) -> Result<Int64Array> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

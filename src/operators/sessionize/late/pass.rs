@@ -13,11 +13,11 @@ use datafusion::physical_plan::metrics::{
 };
 
 use super::entries::Part;
-use super::exhausted;
 use super::facts::{Facts, Lags, RowNumbers, Wanted};
 use super::keyed::{Addressed, Keyed};
 use super::lineage::Lineage;
 use super::order::Order;
+use super::{exhausted, once};
 use crate::boundary::SessionState;
 use crate::functions::BoundArguments;
 
@@ -132,16 +132,10 @@ impl Window {
         let reservation = Arc::new(reservation);
         let mut found: Option<Arc<Found>> = None;
         let work = |rows: Addressed<'_>, _: &[Followed]| {
-            let found = match &found {
-                Some(found) => Arc::clone(found),
-                None => {
-                    let new = Arc::new(self.room(rows.partitions, &reservation)?);
-                    Arc::clone(found.insert(new))
-                }
-            };
+            let room = || self.room(rows.partitions, &reservation);
             let follow = Follow {
                 window: self.clone(),
-                found,
+                found: once(&mut found, room)?,
             };
             Ok(move |part: &Part| follow.part(part))
         };

@@ -17,7 +17,7 @@ use super::emit::{Function, Output};
 use super::entries::KeyHasher;
 use super::facts::Wanted;
 use super::keyed::{Keyed, columns_of};
-use super::order::Order;
+use super::order::{By, Order};
 use super::pass::{Rule, Window};
 use crate::functions::SessionCall;
 use crate::operators::sessionize::exec::call;
@@ -27,7 +27,7 @@ use crate::operators::sessionize::run::Call;
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) key: Vec<Arc<dyn PhysicalExpr>>,
-    pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
+    pub(super) order: By,
     pub(super) rules: Vec<(SessionCall, Wanted)>,
     pub(super) row_numbers: bool,
     pub(super) lags: bool,

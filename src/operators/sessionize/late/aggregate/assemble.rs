@@ -26,8 +26,6 @@ const NULLS: usize = 8192;
 const SPARSE: usize = 4;
 /// The place of a row that was given away.
 const GIVEN: (u32, u32) = (u32::MAX, 0);
-/// What `missing` is of a group that was given away.
-const GONE: u16 = u16::MAX;
 
 /// Rows that wait for the other rows of their groups.
 pub(super) struct Assembler {
@@ -111,9 +109,6 @@ impl Assembler {
             columns.push(slot.of(&groups)?);
             self.reservation.shrink(slot.free(&groups)?);
         }
-        for group in &groups {
-            self.missing[*group as usize] = GONE;
-        }
         Ok((groups, columns))
     }
 
@@ -133,13 +128,12 @@ impl Assembler {
                 groups: groups.to_vec(),
             })?;
         }
-        for slot in self.slots {
-            for held in slot.batches.into_iter().skip(1).flatten() {
-                let rows = (0..).zip(&held.rows.groups);
-                let rows =
-                    rows.filter(|(_, group)| self.missing[**group as usize] != GONE);
-                let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
-                to(held.rows.take(&rows)?)?;
+        for mut slot in self.slots {
+            for batch in 1..slot.batches.len() {
+                if let Some(held) = slot.batches[batch].take() {
+                    let left = slot.left(batch as u32, &held.rows);
+                    to(held.rows.take(&left)?)?;
+                }
             }
         }
         Ok(())
@@ -283,21 +277,25 @@ impl Waiting {
         Ok(freed)
     }
 
+    /// Which rows of a batch were not given away.
+    fn left(&self, batch: u32, rows: &Picks) -> Vec<u32> {
+        let rows = (0..).zip(&rows.groups);
+        let left = rows.filter(|(_, group)| self.places[**group as usize].0 == batch);
+        left.map(|(row, _)| row).collect()
+    }
+
     /// Keeps the rows of a batch that are waited for; gives the bytes of the others.
     fn thin(&mut self, batch: u32) -> Result<usize> {
-        let place = &mut self.batches[batch as usize];
-        let Some(held) = place.take() else {
+        let Some(held) = self.batches[batch as usize].take() else {
             return Ok(0);
         };
-        let rows = (0..).zip(&held.rows.groups);
-        let left = rows.filter(|(_, group)| self.places[**group as usize].0 == batch);
-        let left: Vec<u32> = left.map(|(row, _)| row).collect();
+        let left = self.left(batch, &held.rows);
         let rows = held.rows.take(&left)?;
         for (row, group) in (0..).zip(&rows.groups) {
             self.places[*group as usize].1 = row;
         }
         let bytes = rows.size().min(held.bytes);
-        *place = Some(Held {
+        self.batches[batch as usize] = Some(Held {
             left: left.len(),
             rows,
             bytes,

@@ -159,23 +159,18 @@ impl LateAggregateExec {
         if let Some((joined, input)) = &self.joined {
             standard = joined.to(standard, single(&joined.standard, input)?)?;
         }
-        let column = |name: &str, place: usize| -> Arc<dyn PhysicalExpr> {
-            Arc::new(Column::new(name, place))
-        };
-        let mut number = None;
         if let Some(numbering) = &self.numbering {
             standard = numbering.by_standard(standard)?;
-            let place = standard.schema().fields().len() - 1;
-            number = Some(place);
         }
         let schema = standard.schema();
+        let last = schema.fields().len() - 1;
         let columns = self.outputs.iter().map(|output| {
             let place = match output.value {
-                Value::RowNumber => number.unwrap_or(output.place),
+                Value::RowNumber => last,
                 _ => output.place,
             };
-            let name = schema.field(place).name();
-            ProjectionExpr::new(column(name, place), output.field.name())
+            let column = Column::new(schema.field(place).name(), place);
+            ProjectionExpr::new(Arc::new(column), output.field.name())
         });
         let columns = columns.collect::<Vec<_>>();
         Ok(Arc::new(ProjectionExec::try_new(columns, standard)?))

@@ -199,8 +199,6 @@ impl Follow {
         };
         let partition = self.partitions.partition_point(|rows| rows.end <= address);
         let row = address - self.partitions[partition].start;
-        // a partition without rows has no conditions
-        let conditions = conditions[partition].get(condition);
-        conditions.is_some_and(|holds| holds.value(row as usize))
+        conditions[partition][condition].value(row as usize)
     }
 }

@@ -15,8 +15,8 @@ use super::plan::{AggregatePlan, Wanted};
 use crate::operators::sessionize::late::entries::Part;
 use crate::operators::sessionize::late::keyed::Addressed;
 use crate::operators::sessionize::late::order::Order;
-use crate::operators::sessionize::late::other_rows;
 use crate::operators::sessionize::late::pass::PassMetrics;
+use crate::operators::sessionize::late::{once, other_rows};
 
 /// All groups, numbered from 0.
 #[derive(Debug)]
@@ -65,13 +65,8 @@ impl AggregatePlan {
         let mut of_rows: Option<Arc<Vec<AtomicU32>>> = None;
         let work = |rows: Addressed<'_>, done: &[PartGroups]| {
             check(&key_conditions, rows.partitions)?;
-            let of_rows = match &of_rows {
-                Some(of_rows) => Arc::clone(of_rows),
-                None => {
-                    let new = self.room_for_groups_of(rows.partitions, &reservation)?;
-                    Arc::clone(of_rows.insert(Arc::new(new)))
-                }
-            };
+            let room = || self.room_for_groups_of(rows.partitions, &reservation);
+            let of_rows = once(&mut of_rows, room)?;
             let groups = done.iter().map(|part| part.groups).sum();
             let keys = done.iter().map(|part| part.keys).sum();
             let follow = Follow {

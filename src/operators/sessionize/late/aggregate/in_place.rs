@@ -15,11 +15,12 @@ use super::join::{LeftJoin, beneath, group_of};
 use super::numbering::Numbering;
 use super::of_key::Joined;
 use super::plan::AggregatePlan;
-use super::spec::{By, Output, Spec, Value};
+use super::spec::{Output, Spec, Value};
 use crate::operators::sessionize::late::emit::Function;
 use crate::operators::sessionize::late::narrow::{
-    indexes, mapped, moved, repeatable, shifted,
+    indexes, moved, over, repeatable, shifted,
 };
+use crate::operators::sessionize::late::order::by;
 use crate::operators::sessionize::late::window::{Shape, Windows};
 
 /// How many values must be picked for two passes to cost less than one.
@@ -86,17 +87,13 @@ impl LateAggregateExec {
                 of_key: true,
             });
         }
-        let mut on = Vec::with_capacity(join.on.len());
-        for (session, key) in join.on {
-            let places = (
-                group_of(session, &left, &sessions.outputs),
-                group_of(key, &right, &of_key),
-            );
-            let (Some(session), Some(key)) = places else {
-                return Ok(None);
-            };
-            on.push((session, key));
-        }
+        let on = join.on.iter().map(|(session, key)| {
+            let session = group_of(session, &left, &sessions.outputs)?;
+            Some((session, group_of(key, &right, &of_key)?))
+        });
+        let Some(on) = on.collect() else {
+            return Ok(None);
+        };
         let input = Arc::clone(standard.input());
         let joined = Arc::new(Joined { spec, standard, on });
         let of_sessions = sessions.outputs.len();
@@ -133,24 +130,16 @@ impl LateAggregateExec {
         if numbered_by_others || drawn || !numbers.all(|is_number| is_number) {
             return Ok(None);
         }
-        let over = |e: &Arc<dyn PhysicalExpr>| {
-            mapped(e, &|column| Arc::clone(&columns[column.index()]))
-        };
-        let key = shape.key.iter().map(over).collect::<Result<Vec<_>>>()?;
-        let order = shape.order.iter();
-        let order = order.map(|(e, options)| Ok((over(e)?, *options)));
-        let order = order.collect::<Result<By>>()?;
-        let read = key.iter().chain(order.iter().map(|(e, _)| e));
-        let needed = indexes(read);
+        let key = shape.key.iter().map(|e| over(e, &columns));
+        let key = key.collect::<Result<Vec<_>>>()?;
+        let order = by(&shape.order, |e| over(e, &columns))?;
+        let needed = indexes(key.iter().chain(order.iter().map(|(e, _)| e)));
         let outputs = needed.iter().map(|index| groups.outputs[*index].clone());
-        let moved_order = order.iter().map(|(e, o)| Ok((moved(e, &needed)?, *o)));
+        let key = key.iter().map(|e| moved(e, &needed));
         let numbering = Numbering {
             outputs: outputs.collect(),
-            key: key
-                .iter()
-                .map(|e| moved(e, &needed))
-                .collect::<Result<_>>()?,
-            order: moved_order.collect::<Result<_>>()?,
+            key: key.collect::<Result<_>>()?,
+            order: by(&order, |e| moved(e, &needed))?,
         };
         let Some(field) = functions.first().map(|f| Arc::clone(&f.field)) else {
             return Ok(None);

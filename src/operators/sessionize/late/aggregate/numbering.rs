@@ -32,10 +32,11 @@ use super::assemble::{Known, Rows};
 use super::picking::Picking;
 use super::picks::Reading;
 use super::plan::Made;
-use super::spec::{By, Output};
+use super::spec::Output;
 use crate::operators::sessionize::SessionizeExec;
 use crate::operators::sessionize::late::entries::KeyHasher;
 use crate::operators::sessionize::late::narrow::shifted;
+use crate::operators::sessionize::late::order::{By, by, shown};
 use crate::operators::sessionize::late::other_rows;
 use crate::operators::spill::{ordering, sorted_stream};
 
@@ -53,17 +54,12 @@ pub(super) struct Numbering {
 
 impl Display for Numbering {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let key = self.key.iter().map(ToString::to_string);
-        let order = self.order.iter();
-        let order = order.map(|(e, options)| {
-            PhysicalSortExpr::new(Arc::clone(e), *options).to_string()
-        });
-        let (key, order): (Vec<_>, Vec<_>) = (key.collect(), order.collect());
+        let key: Vec<_> = self.key.iter().map(ToString::to_string).collect();
         write!(
             f,
             "partition_by={}, order_by={}",
             key.join(", "),
-            order.join(", ")
+            shown(&self.order)
         )
     }
 }
@@ -79,9 +75,9 @@ impl Numbering {
         let read: Vec<_> = (0..places.len()).collect();
         let over = |e: &Arc<dyn PhysicalExpr>| shifted(e, &read, &places);
         let key = self.key.iter().map(over).collect::<Result<Vec<_>>>()?;
-        let order = self.order.iter();
-        let order = order.map(|(e, o)| Ok(PhysicalSortExpr::new(over(e)?, *o)));
-        let order = order.collect::<Result<Vec<_>>>()?;
+        let order = by(&self.order, over)?.into_iter();
+        let order = order.map(|(e, options)| PhysicalSortExpr::new(e, options));
+        let order: Vec<_> = order.collect();
         let function = create_udwf_window_expr(
             &row_number_udwf(),
             &[],

@@ -9,17 +9,18 @@
 //! Both sides are of the same rows, which are sorted by key and time once, and no row is
 //! looked for: a session knows its key.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanBufferBuilder};
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::aggregates::AggregateExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use datafusion::physical_plan::{
+    ExecutionPlan, PhysicalExpr, execute_stream_partitioned,
+};
 use futures::StreamExt;
 
 use super::assemble::Waiting;
@@ -27,12 +28,13 @@ use super::groups::Groups;
 use super::picking::{Picking, Slot, ToPick, place_of};
 use super::picks::Reading;
 use super::plan::Made;
-use super::spec::{By, Spec, Value};
+use super::spec::{Spec, Value};
 use crate::operators::sessionize::late::exec::LateSessionizeExec;
 use crate::operators::sessionize::late::joined;
-use crate::operators::sessionize::late::keyed::{columns_of, holds};
+use crate::operators::sessionize::late::keyed::{ConditionsBuilder, columns_of};
 use crate::operators::sessionize::late::lineage::Lineage;
 use crate::operators::sessionize::late::narrow::{Through, below_projections};
+use crate::operators::sessionize::late::order::by;
 
 /// An aggregation by the key that sessions are joined to, by a left join.
 #[derive(Debug)]
@@ -82,29 +84,17 @@ impl KeyBuild {
         let group = of.spec.group.iter().map(|e| through.of(e));
         let group = group.collect::<Result<Vec<_>>>()?;
         let shape = sessions.shape();
-        let mut keys = BTreeSet::new();
-        for (session, key) in &of.on {
-            let place = shape.key.iter().position(|k| k == &groups[*session]);
-            let Some(place) = place else {
-                return Ok(None);
-            };
-            if rows.expr(&shape.key[place])? != of_base.expr(&group[*key])? {
-                return Ok(None);
-            }
-            keys.insert((place, *key));
-        }
-        let all = |of: fn(&(usize, usize)) -> usize, count: usize| {
-            keys.iter().map(of).collect::<BTreeSet<_>>().len() == count
-        };
-        let order = of.spec.order.iter();
-        let order = order.map(|(e, options)| Ok((through.of(e)?, *options)));
-        let order = of_base.order(&order.collect::<Result<By>>()?)?;
         // only of one column a null can be told by its hash
-        let told = shape.key.len() == 1;
-        let same = told
-            && all(|(place, _)| *place, shape.key.len())
-            && all(|(_, key)| *key, group.len())
-            && rows.order(&shape.order)?.starts_with(&order)
+        let ([key], [of_key]) = (&shape.key[..], &group[..]) else {
+            return Ok(None);
+        };
+        let order = by(&of.spec.order, |e| through.of(e))?;
+        let same = !of.on.is_empty()
+            && of.on.iter().all(|(session, _)| &groups[*session] == key)
+            && rows.expr(key)? == of_base.expr(of_key)?
+            && rows
+                .order(&shape.order)?
+                .starts_with(&of_base.order(&order)?)
             && rows.has_rows_of(&of_base);
         Ok(same.then(|| Self {
             base,
@@ -163,13 +153,12 @@ impl KeyPlan {
     }
 
     pub(super) fn start(&self, context: &Arc<TaskContext>) -> Result<KeyStreams> {
-        let conditions = self.conditions.iter().flat_map(|plan| {
-            let partitions = 0..plan.output_partitioning().partition_count();
-            partitions.map(move |place| plan.execute(place, Arc::clone(context)))
+        let conditions = self.conditions.as_ref().map(|plan| {
+            execute_stream_partitioned(Arc::clone(plan), Arc::clone(context))
         });
         Ok(KeyStreams {
             picks: Arc::clone(&self.picks),
-            conditions: conditions.collect::<Result<_>>()?,
+            conditions: conditions.transpose()?.unwrap_or_default(),
             rows: self.picks.execute(context)?,
         })
     }
@@ -189,14 +178,11 @@ impl KeyStreams {
 async fn conditions_of(
     mut batches: SendableRecordBatchStream,
 ) -> Result<Vec<BooleanBuffer>> {
-    let columns = batches.schema().fields().len();
-    let mut all: Vec<_> = (0..columns).map(|_| BooleanBufferBuilder::new(0)).collect();
+    let mut conditions = ConditionsBuilder::new(batches.schema().fields().len());
     while let Some(batch) = batches.next().await.transpose()? {
-        for (all, condition) in all.iter_mut().zip(batch.columns()) {
-            all.append_buffer(&holds(condition.as_boolean()));
-        }
+        conditions.push(batch.columns(), None);
     }
-    Ok(all.into_iter().map(|mut all| all.finish()).collect())
+    Ok(conditions.finish())
 }
 
 /// The picked rows of keys.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PhysicalExpr};
+use datafusion::physical_plan::{
+    ExecutionPlan, PhysicalExpr, execute_stream_partitioned,
+};
 
 use crate::operators::sessionize::late::keyed::numbered;
 use crate::operators::sessionize::late::narrow::project_unfiltered;
@@ -54,11 +56,7 @@ impl Picking {
         let Some(picked) = &self.picked else {
             return Ok(Vec::new());
         };
-        let partitions = picked.columns.output_partitioning().partition_count();
-        let partitions = 0..partitions;
-        partitions
-            .map(|place| picked.columns.execute(place, Arc::clone(context)))
-            .collect()
+        execute_stream_partitioned(Arc::clone(&picked.columns), Arc::clone(context))
     }
 
     /// What is read of each slot's rows.

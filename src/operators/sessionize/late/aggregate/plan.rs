@@ -9,12 +9,13 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use super::numbering::{Numbering, NumberingPlan};
 use super::of_key::{Joined, KeyBuild, KeyPlan};
 use super::picking::{Picking, ToPick, place_of};
-use super::spec::{By, Other, Output, Spec, Value};
+use super::spec::{Other, Output, Spec, Value};
 use crate::functions::{BoundArguments, Kind};
 use crate::operators::sessionize::late::emit::Function;
 use crate::operators::sessionize::late::exec::LateSessionizeExec;
 use crate::operators::sessionize::late::keyed::{Keyed, columns_of};
 use crate::operators::sessionize::late::narrow::{Through, below_projections};
+use crate::operators::sessionize::late::order::{By, by};
 use crate::operators::sessionize::late::window::only_time;
 
 /// Everything that is read of the input, and what is made of it.
@@ -90,9 +91,7 @@ impl AggregatePlan {
         let (base, through) = below_projections(input);
         let group = spec.group.iter().map(|e| through.of(e));
         let group = group.collect::<Result<Vec<_>>>()?;
-        let order = spec.order.iter();
-        let order = order.map(|(e, options)| Ok((through.of(e)?, *options)));
-        let order = order.collect::<Result<By>>()?;
+        let order = by(&spec.order, |e| through.of(e))?;
         let late = base.downcast_ref::<LateSessionizeExec>();
         let sessions = late.and_then(|late| sessions(late, &group, &order));
         let of_key = match (joined, &sessions) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::Result;
 use datafusion::functions_aggregate::count::Count;
@@ -16,10 +15,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use crate::operators::sessionize::late::entries::KeyHasher;
-use crate::operators::sessionize::late::order::Order;
-
-/// An order of rows: expressions, and how each sorts.
-pub(super) type By = Vec<(Arc<dyn PhysicalExpr>, SortOptions)>;
+use crate::operators::sessionize::late::order::{By, Order};
 
 /// An aggregation: its groups, and the order that first and last rows go by.
 #[derive(Debug)]
