@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -79,6 +80,11 @@ pub(crate) fn cannot_write(path: &Path, cause: io::Error) -> RunnerError {
     RunnerError::new(ErrorKind::Store, message).with_source(cause)
 }
 
+const TEMPORARY: &str = ".tmp";
+
+/// A file of this age was locked by who made it, who may else be about to.
+const NOT_YET_LOCKED: Duration = Duration::from_secs(60);
+
 /// A file that takes its name when it is finished; dropped before, it leaves nothing. What is
 /// there and no file (a pipe, a device) is written to as it is, and of a link what it leads to.
 #[derive(Debug)]
@@ -112,10 +118,13 @@ impl Replacement {
         let name = path.file_name().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")
         })?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        remove_abandoned(path.parent(), &prefix);
         let suffix = uuid::Uuid::new_v4().simple().to_string();
-        let temporary = format!(".{}.{suffix}.tmp", name.to_string_lossy());
-        let temporary = path.with_file_name(temporary);
+        let temporary = path.with_file_name(format!("{prefix}{suffix}{TEMPORARY}"));
         let file = fs::File::create_new(&temporary)?;
+        // where files cannot be locked, nobody takes this one for abandoned either
+        drop(file.try_lock());
         Ok(Self {
             path: path.to_owned(),
             temporary: Some(temporary),
@@ -141,6 +150,35 @@ impl Replacement {
             file.get_ref().sync_all()?;
         }
         fs::rename(temporary, &self.path)
+    }
+}
+
+/// Removes what processes that were killed have left in `folder`: files named as ours that are
+/// not new and that nobody holds a lock of. What cannot be removed stays.
+fn remove_abandoned(folder: Option<&Path>, prefix: &str) {
+    let folder = folder.filter(|f| !f.as_os_str().is_empty());
+    let Ok(entries) = fs::read_dir(folder.unwrap_or_else(|| Path::new("."))) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let suffix = name
+            .strip_prefix(prefix)
+            .and_then(|n| n.strip_suffix(TEMPORARY));
+        if suffix.is_none_or(|suffix| uuid::Uuid::try_parse(suffix).is_err()) {
+            continue;
+        }
+        let old = entry.metadata().and_then(|m| m.modified());
+        let old = old.is_ok_and(|m| m.elapsed().is_ok_and(|age| age > NOT_YET_LOCKED));
+        let file = if old {
+            fs::File::open(entry.path()).ok()
+        } else {
+            None
+        };
+        if file.is_some_and(|file| file.try_lock().is_ok()) {
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 
@@ -184,6 +222,29 @@ mod tests {
         drop(second);
         assert_eq!(fs::read(&path)?, b"one");
         assert_eq!(fs::read_dir(folder.path().join("a"))?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_removed() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("b.txt");
+        let left = |suffix: &str, age: u64| -> io::Result<PathBuf> {
+            let path = folder.path().join(format!(".b.txt.{suffix}.tmp"));
+            let file = fs::File::create_new(&path)?;
+            let then = file.metadata()?.modified()? - Duration::from_secs(age);
+            file.set_modified(then)?;
+            Ok(path)
+        };
+        let abandoned = left("0123456789abcdef0123456789abcdef", 3600)?;
+        let new = left("1123456789abcdef0123456789abcdef", 1)?;
+        let other = left("not-one-of-ours", 3600)?;
+        let held = left("2123456789abcdef0123456789abcdef", 3600)?;
+        let lock = fs::File::open(&held)?;
+        lock.lock()?;
+        whole(&path, b"one").expect("a folder that can be written");
+        assert!(!abandoned.exists());
+        assert!(new.exists() && other.exists() && held.exists());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion_sessionize::runner::compile::compile_inline;
+use datafusion_sessionize::runner::compile::{Node, compile_inline};
 use datafusion_sessionize::runner::engine::has_table;
 use datafusion_sessionize::runner::error::{ErrorKind, Result, RunnerError};
 use datafusion_sessionize::runner::materialization::QueryRows;
@@ -29,10 +29,22 @@ pub(crate) fn run(context: &Context, arguments: &QueryArguments) -> Result<Exit>
             pin(&workspace, version)?;
         }
         let file = arguments.file.as_deref();
-        let rows = rows(&workspace, &sql, file, None).await?;
-        output::write(context, rows, &arguments.output).await?;
-        Ok(Exit::Ok)
+        let (node, rows) = rows(&workspace, &sql, file, None).await?;
+        let written = output::write(context, rows, &arguments.output).await;
+        finished(&workspace, &node, written).await
     })
+}
+
+/// How the command ends; an error of a file names the file.
+pub(crate) async fn finished(
+    workspace: &Workspace,
+    node: &Node,
+    written: Result<()>,
+) -> Result<Exit> {
+    match written {
+        Ok(()) => Ok(Exit::Ok),
+        Err(e) => Err(workspace.engine.naming_file(e, &workspace.dag, node).await),
+    }
 }
 
 /// Compiles and plans a query; at most `limit` rows.
@@ -41,7 +53,7 @@ pub(crate) async fn rows(
     sql: &str,
     file: Option<&Path>,
     limit: Option<usize>,
-) -> Result<QueryRows> {
+) -> Result<(Node, QueryRows)> {
     let Workspace {
         dag,
         options,
@@ -55,7 +67,8 @@ pub(crate) async fn rows(
             text: Arc::from(sql),
         });
     }
-    engine.query_rows(&node, limit).await
+    let rows = engine.query_rows(&node, limit).await?;
+    Ok((node, rows))
 }
 
 /// Reads the tables that `asked` names as of a version: `sessions=3`, or `3` for all.

@@ -18,18 +18,21 @@ pub(crate) fn run(context: &Context, arguments: &ShowArguments) -> Result<Exit> 
     let limit = usize::try_from(arguments.limit).ok();
     context.block_on(async {
         let workspace = context.workspace("show", false).await?;
-        let rows = match (&arguments.inline, arguments.model(), limit) {
-            (Some(sql), _, _) => query::rows(&workspace, sql, None, limit).await?,
-            (None, Some(name), _) => read(&workspace, name, limit).await?,
-            (None, None, _) => {
+        let (node, rows) = match (&arguments.inline, arguments.model()) {
+            (Some(sql), _) => {
+                let (node, rows) = query::rows(&workspace, sql, None, limit).await?;
+                (Arc::new(node), rows)
+            }
+            (None, Some(name)) => read(&workspace, name, limit).await?,
+            (None, None) => {
                 let message = "`show` needs a model, or SQL in `--inline`";
                 return Err(
                     usage(message).with_hint("for example `sessionize show sessions`")
                 );
             }
         };
-        output::write(context, rows, &arguments.output).await?;
-        Ok(Exit::Ok)
+        let written = output::write(context, rows, &arguments.output).await;
+        query::finished(&workspace, &node, written).await
     })
 }
 
@@ -43,9 +46,10 @@ async fn read(
     workspace: &Workspace,
     name: &str,
     limit: Option<usize>,
-) -> Result<QueryRows> {
+) -> Result<(Arc<Node>, QueryRows)> {
     let node = find(&workspace.dag, name)?;
-    workspace.engine.read_rows(&node, limit).await
+    let rows = workspace.engine.read_rows(&node, limit).await?;
+    Ok((node, rows))
 }
 
 /// The one model, seed or source table that `name` selects.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
@@ -182,10 +183,17 @@ fn text(value: &ScalarValue) -> Option<&str> {
 }
 
 fn quoted(value: &ScalarValue) -> String {
-    match text(value) {
-        Some(text) => format!("'{text}'"),
-        None => value.to_string(),
+    if let Some(text) = text(value) {
+        return format!("'{text}'");
     }
+    let options = FormatOptions::default();
+    let shown = value.to_array().and_then(|array| {
+        let shown = ArrayFormatter::try_new(&array, &options)?
+            .value(0)
+            .to_string();
+        Ok(shown)
+    });
+    shown.unwrap_or_else(|_| value.to_string())
 }
 
 /// The nanoseconds of a literal length, or how to show what was given.

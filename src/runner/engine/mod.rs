@@ -19,6 +19,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use self::spill::SpillFolder;
@@ -353,9 +354,14 @@ fn spoken(relation: &Relation) -> String {
 /// The rows, at most `limit` of them. Without a limit the plan stays as it is: an `EXPLAIN`
 /// below another node would show half of what it has to say.
 async fn limited(rows: DataFrame, limit: Option<usize>) -> Result<QueryRows> {
+    // what `explain` and `describe` say is no relation that a limit could stand over
+    let explains = matches!(
+        rows.logical_plan(),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)
+    );
     let rows = match limit {
-        Some(_) => rows.limit(0, limit).map_err(execution_error)?,
-        None => rows,
+        Some(_) if !explains => rows.limit(0, limit).map_err(execution_error)?,
+        _ => rows,
     };
     QueryRows::of(rows).await
 }

@@ -27,8 +27,12 @@ pub(super) async fn plan(
     if !is_query(&statement, inline) {
         let text = statement.to_string();
         let word = text.split_whitespace().next().unwrap_or_default();
+        let (expected, reader) = match inline {
+            true => ("a `select`, `explain` or `describe`", "queries"),
+            false => ("a `select`", "models"),
+        };
         return plan_err!(
-            "expected a `select` statement, found `{}`: models only read",
+            "expected {expected} statement, found `{}`: {reader} only read",
             word.to_lowercase()
         );
     }

@@ -245,16 +245,18 @@ fn without_place(message: &str) -> String {
     }
 }
 
-/// Where the name that the message quotes first stands, if it stands only once.
+/// Where the first of the names that the message quotes stands that stands only once.
 fn named_place(message: &str, sql: &str) -> Option<Place> {
-    let name = message.split(['`', '\'']).nth(1)?;
-    let name = name.rsplit('.').next().unwrap_or(name);
-    let mut found = sql.match_indices(name);
-    let (offset, _) = found.next()?;
-    if name.is_empty() || found.next().is_some() {
-        return None;
-    }
-    Some(place_at(sql, offset, name))
+    let mut names = message.split(['`', '\'']).skip(1).step_by(2);
+    names.find_map(|name| {
+        let name = name.rsplit('.').next().unwrap_or(name);
+        let mut found = sql.match_indices(name);
+        let (offset, _) = found.next()?;
+        if name.is_empty() || found.next().is_some() {
+            return None;
+        }
+        Some(place_at(sql, offset, name))
+    })
 }
 
 /// Where `name` stands at `offset`.
@@ -328,5 +330,7 @@ mod tests {
             Some((2, 3, 1))
         );
         assert_eq!(named_place("no `a`", "select a, a"), None);
+        let message = "`a`: argument `gap` is wrong";
+        assert_eq!(named_place(message, "select a(gap => a)"), Some((1, 10, 3)));
     }
 }

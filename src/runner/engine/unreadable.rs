@@ -16,7 +16,7 @@ use crate::runner::error::RunnerError;
 
 impl Engine {
     /// `error` of `node` with the name of the Parquet file that it is about, if it is.
-    pub(crate) async fn naming_file(
+    pub async fn naming_file(
         &self,
         error: RunnerError,
         dag: &Dag,

@@ -81,7 +81,13 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
             .with_source(error)
             .with_hint(hint);
     }
-    let found = RunnerError::new(kind, clean_message(&error)).with_source(error);
+    let message = clean_message(&error);
+    let message = if exhausted {
+        without_consumers(&message)
+    } else {
+        &message
+    };
+    let found = RunnerError::new(kind, message.to_owned()).with_source(error);
     if exhausted {
         return found.with_hint(
             "raise the memory limit, or lower `--threads` so that fewer models share it",
@@ -90,10 +96,22 @@ pub(crate) fn execution_error(error: DataFusionError) -> RunnerError {
     found
 }
 
+/// What could not be allocated, without the list of who holds what before it.
+fn without_consumers(message: &str) -> &str {
+    message
+        .rsplit_once("\nError: ")
+        .map_or(message, |(_, what)| what)
+}
+
 /// The error of a query whose rows were already on their way.
 pub fn query_failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> RunnerError {
-    let message = "the query failed while it ran";
-    RunnerError::new(ErrorKind::Execution, message).with_source(cause)
+    match cause.into().downcast::<DataFusionError>() {
+        Ok(error) => execution_error(*error),
+        Err(cause) => {
+            let message = "the query failed while it ran";
+            RunnerError::new(ErrorKind::Execution, message).with_source(cause)
+        }
+    }
 }
 
 /// What the store or the log of a table said.

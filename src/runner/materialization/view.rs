@@ -1,4 +1,4 @@
-//! `view`: nothing is written; the SQL must plan.
+//! `view`: nothing is written; the SQL must plan, down to the arguments of its functions.
 
 use futures::future::BoxFuture;
 
@@ -21,10 +21,8 @@ impl Materialization for View {
 
     fn build<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Built>> {
         Box::pin(async move {
-            job.rows
-                .clone()
-                .into_optimized_plan()
-                .map_err(execution_error)?;
+            let planned = job.rows.clone().create_physical_plan().await;
+            planned.map_err(execution_error)?;
             Ok(Built::default())
         })
     }
