@@ -6,7 +6,7 @@ mod spill;
 
 pub(crate) use connected_components::ConnectedComponentsExec;
 #[cfg(feature = "runner")]
-pub(crate) use sessionize::{ColumnSource, KeptColumns};
+pub(crate) use sessionize::{ColumnSource, KeptColumns, KeyHasher, Others};
 pub(crate) use sessionize::{
     LateAggregateExec, LateSessionizeExec, SessionizeExec, Windows, ready,
 };

@@ -24,6 +24,7 @@ mod run;
 mod scalars;
 mod schedules;
 mod splice;
+mod splice_join;
 mod splice_query;
 mod stores;
 mod strategies;

@@ -22,5 +22,5 @@ mod run;
 
 pub(crate) use exec::SessionizeExec;
 #[cfg(feature = "runner")]
-pub(crate) use late::{ColumnSource, KeptColumns};
+pub(crate) use late::{ColumnSource, KeptColumns, KeyHasher, Others};
 pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Windows, ready};

@@ -60,7 +60,7 @@ pub(super) struct Entries {
 
 /// 128 bits of a key.
 #[derive(Debug)]
-pub(super) struct KeyHasher {
+pub(crate) struct KeyHasher {
     states: [QualityRandomState; 2],
     hashes: [Vec<u64>; 2],
 }
@@ -76,7 +76,7 @@ impl Default for KeyHasher {
 
 impl KeyHasher {
     /// Whether equal values of a type have equal hashes, and others do not.
-    pub(super) fn supports(data_type: &DataType) -> bool {
+    pub(crate) fn supports(data_type: &DataType) -> bool {
         data_type.is_integer()
             || data_type.is_string()
             || matches!(
@@ -94,7 +94,7 @@ impl KeyHasher {
     }
 
     /// The halves of the hash of each row's key.
-    pub(super) fn hash(&mut self, keys: &[ArrayRef], rows: usize) -> Result<[&[u64]; 2]> {
+    pub(crate) fn hash(&mut self, keys: &[ArrayRef], rows: usize) -> Result<[&[u64]; 2]> {
         for hashes in &mut self.hashes {
             hashes.clear();
         }

@@ -1,5 +1,6 @@
 //! Plans that keep columns of files as they are, and add others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -16,8 +17,11 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
+use super::beside::{Beside, LeftJoin};
 use super::exec::LateSessionizeExec;
-use super::narrow::{below_filter, below_projections, inlined, project};
+use super::narrow::{
+    Through, below_filter, below_projections, inlined, named, project, repeatable,
+};
 use super::ready::ready;
 
 /// What a plan gives, as columns of Parquet files and columns that it makes.
@@ -27,11 +31,23 @@ pub(crate) struct KeptColumns {
     pub(crate) columns: Vec<ColumnSource>,
     /// The columns that it makes, in the order of the files, one group of files a partition.
     pub(crate) made: Arc<dyn ExecutionPlan>,
+    /// What they are made of, with `made`: the other side of a left join.
+    pub(crate) beside: Option<Beside>,
     /// Which rows it keeps, in a column of truth values: first of the rows of the files, then
     /// of those that were kept, and so on.
     pub(crate) keeps: Vec<Arc<dyn ExecutionPlan>>,
     pub(crate) files: Vec<FileGroup>,
     pub(crate) store: ObjectStoreUrl,
+    /// The same without filters that drop no row, if the files have no nulls where these look.
+    pub(crate) unchecked: Option<Unchecked>,
+}
+
+/// A plan that does not look for nulls.
+#[derive(Debug)]
+pub(crate) struct Unchecked {
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// The columns of files that it takes to have none.
+    pub(crate) columns: BTreeSet<String>,
 }
 
 /// Where a column comes from.
@@ -44,31 +60,81 @@ pub(crate) enum ColumnSource {
 }
 
 impl KeptColumns {
-    /// `None` if `plan` is not one of [`LateSessionizeExec`] over nothing but Parquet files, or
-    /// keeps none of their columns.
+    /// `None` if `plan` does more than add columns to the rows of Parquet files and leave rows
+    /// out, or keeps none of their columns.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        let plan = &unpruned(plan)?;
-        let Some(scan) = whole_scan(plan)? else {
+        if !is_sure(plan)? {
+            return Ok(None);
+        }
+        let plan = unpruned(plan)?;
+        let (base, through) = below_projections(&plan);
+        let kept = match LeftJoin::of(&base)? {
+            Some(join) => Self::of_join(&plan, &through, &join)?,
+            None => Self::of_rows(&plan)?,
+        };
+        let Some(kept) = kept else {
             return Ok(None);
         };
-        let mut made = Vec::new();
-        let mut columns = Vec::new();
-        for (index, field) in plan.schema().fields().iter().enumerate() {
-            let column: Arc<dyn PhysicalExpr> =
-                Arc::new(Column::new(field.name(), index));
-            columns.push(match file_column(plan, &column)? {
-                Some(name) => ColumnSource::File(name),
-                None => {
-                    made.push(ProjectionExpr::new(column, format!("__{index}")));
-                    ColumnSource::Made(made.len() - 1)
-                }
-            });
-        }
-        if made.is_empty() || made.len() == columns.len() {
+        Ok(Some(Self {
+            unchecked: unchecked(&plan)?,
+            ..kept
+        }))
+    }
+
+    fn of_rows(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let Some(plan) = repeatable(plan)? else {
+            return Ok(None);
+        };
+        let (columns, made) = told_apart(&plan, |column| file_column(&plan, &column))?;
+        if made.is_empty() {
             return Ok(None);
         }
+        Self::new(columns, project(&plan, made)?, &plan)
+    }
+
+    /// The columns of `plan`, which are those of a left join `through` projections.
+    fn of_join(
+        plan: &Arc<dyn ExecutionPlan>,
+        through: &Through,
+        join: &LeftJoin,
+    ) -> Result<Option<Self>> {
+        let of_file = |column| match through.of(&column)?.downcast_ref::<Column>() {
+            Some(column) => match join.column_of_rows(column.index()) {
+                Some(index) => {
+                    let column = Arc::new(Column::new(column.name(), index));
+                    file_column(&join.rows, &(column as _))
+                }
+                None => Ok(None),
+            },
+            None => Ok(None),
+        };
+        let (columns, made) = told_apart(plan, of_file)?;
+        if made.is_empty() {
+            return Ok(None);
+        }
+        let made = made.into_iter().map(|column| {
+            Ok(ProjectionExpr::new(through.of(&column.expr)?, column.alias))
+        });
+        let (rows, beside) = join.make(&made.collect::<Result<Vec<_>>>()?)?;
+        let kept = Self::new(columns, rows, &join.rows)?;
+        Ok(kept.map(|kept| Self {
+            beside: Some(beside),
+            ..kept
+        }))
+    }
+
+    /// `None` if the files of `rows` are not read whole, or no column of them is kept.
+    fn new(
+        columns: Vec<ColumnSource>,
+        made: Arc<dyn ExecutionPlan>,
+        rows: &Arc<dyn ExecutionPlan>,
+    ) -> Result<Option<Self>> {
+        let keeps_some = columns.iter().any(|c| matches!(c, ColumnSource::File(_)));
+        let Some(scan) = whole_scan(rows)?.filter(|_| keeps_some) else {
+            return Ok(None);
+        };
         let mut keeps = Vec::new();
-        plan.apply(|node| {
+        rows.apply(|node| {
             if let Some(filter) = node.downcast_ref::<FilterExec>() {
                 let passes = Arc::clone(filter.predicate());
                 let passes = ProjectionExpr::new(passes, "__keeps".to_owned());
@@ -79,38 +145,57 @@ impl KeptColumns {
         keeps.reverse();
         Ok(Some(Self {
             columns,
-            made: project(plan, made)?,
+            made,
+            beside: None,
             keeps,
             files: scan.file_groups.clone(),
             store: scan.object_store_url.clone(),
+            unchecked: None,
         }))
     }
 }
 
-/// The scan below, if all its rows come, and in the same order in every run.
-fn whole_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
-    let (mut late, mut sure, mut scan) = (false, true, None);
-    plan.apply(|node| {
-        late |= node.is::<LateSessionizeExec>();
-        sure &= node.fetch().is_none() && is_sure(node)?;
-        if node.children().len() > 1 {
-            return Ok(TreeNodeRecursion::Stop);
-        }
+/// Where each column of `plan` comes from, and those that are made.
+fn told_apart(
+    plan: &Arc<dyn ExecutionPlan>,
+    of_file: impl Fn(Arc<dyn PhysicalExpr>) -> Result<Option<String>>,
+) -> Result<(Vec<ColumnSource>, Vec<ProjectionExpr>)> {
+    let (mut columns, mut made) = (Vec::new(), Vec::new());
+    for (index, field) in plan.schema().fields().iter().enumerate() {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+        columns.push(match of_file(Arc::clone(&column))? {
+            Some(name) => ColumnSource::File(name),
+            None => {
+                made.push(ProjectionExpr::new(column, format!("__{index}")));
+                ColumnSource::Made(made.len() - 1)
+            }
+        });
+    }
+    Ok((columns, made))
+}
+
+/// The scan below rows that come in the same order in every run, if it gives all rows.
+fn whole_scan(rows: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
+    let mut scan = None;
+    rows.apply(|node| {
         if let Some(source) = node.downcast_ref::<DataSourceExec>() {
             let files = source.data_source().downcast_ref::<FileScanConfig>();
             scan = files.filter(|files| reads_all(files)).cloned();
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(scan.filter(|_| late && sure))
+    Ok(scan)
 }
 
 /// Whether no expression gives another value each time it is evaluated: those of filters, and
 /// of columns that are used twice, are evaluated more than once.
 fn is_sure(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut sure = true;
-    plan.apply_expressions(&mut |expression| {
-        sure &= !is_volatile(expression);
+    plan.apply(|node| {
+        node.apply_expressions(&mut |expression| {
+            sure &= !is_volatile(expression);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(sure)
@@ -143,6 +228,39 @@ fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         true => ready(unpruned.data),
         false => Ok(unpruned.data),
     }
+}
+
+/// `plan` without the filters that keep what is not null in columns of files; `None` if there
+/// is none.
+fn unchecked(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Unchecked>> {
+    let mut columns = BTreeSet::new();
+    let without = Arc::clone(plan).transform_up(|node| {
+        let Some(filter) = node.downcast_ref::<FilterExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let mut looked_at = Vec::new();
+        for part in split_conjunction(filter.predicate()) {
+            let not_null = part.downcast_ref::<IsNotNullExpr>();
+            let column = not_null.map(|part| file_column(filter.input(), part.arg()));
+            let Some(Some(column)) = column.transpose()? else {
+                return Ok(Transformed::no(node));
+            };
+            looked_at.push(column);
+        }
+        columns.extend(looked_at);
+        let input = filter.input();
+        Ok(Transformed::yes(match filter.projection() {
+            Some(kept) => project(input, named(kept, input))?,
+            None => Arc::clone(input),
+        }))
+    })?;
+    if !without.transformed {
+        return Ok(None);
+    }
+    Ok(Some(Unchecked {
+        plan: ready(without.data)?,
+        columns,
+    }))
 }
 
 fn reads_all(files: &FileScanConfig) -> bool {

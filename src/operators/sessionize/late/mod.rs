@@ -15,6 +15,8 @@
 //! suffice for that, rows of key, time and address are sorted on disk instead (`disk`).
 
 mod aggregate;
+#[cfg(feature = "runner")]
+mod beside;
 mod disk;
 mod emit;
 mod entries;
@@ -40,6 +42,10 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 pub(crate) use aggregate::LateAggregateExec;
+#[cfg(feature = "runner")]
+pub(crate) use beside::Others;
+#[cfg(feature = "runner")]
+pub(crate) use entries::KeyHasher;
 pub(crate) use exec::LateSessionizeExec;
 #[cfg(feature = "runner")]
 pub(crate) use kept::{ColumnSource, KeptColumns};

@@ -35,10 +35,10 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use self::forms::{Form, leaves};
+use self::forms::{Form, leaf, leaves};
 use self::partition::{GroupSink, Partition, Rows};
 use super::execution_error;
-use crate::operators::KeptColumns;
+use crate::operators::{KeptColumns, Others};
 use crate::runner::error::{ErrorKind, Result, RunnerError};
 
 /// Row groups with fewer rows, on average, are put together to larger ones.
@@ -48,7 +48,9 @@ const FOOTERS: usize = 16;
 
 /// How columns that are to be written come from files.
 pub(super) struct Splice {
-    kept: Arc<KeptColumns>,
+    kept: KeptColumns,
+    /// What stands beside the rows of the files.
+    others: Option<Arc<Others>>,
     store: Arc<dyn ObjectStore>,
     readers: CachedParquetFileReaderFactory,
     schema: SchemaRef,
@@ -69,6 +71,16 @@ struct Group {
     metadata: Arc<ParquetMetaData>,
     index: usize,
     rows: usize,
+}
+
+impl Group {
+    /// Whether it is known that a column of the file has a value in every row.
+    fn has_no_nulls(&self, column: &str) -> bool {
+        let group = self.metadata.row_group(self.index);
+        let chunk = leaf(&self.metadata, column).map(|leaf| group.column(leaf));
+        let nulls = chunk.and_then(|chunk| chunk.statistics()?.null_count_opt());
+        nulls == Some(0)
+    }
 }
 
 fn parquet_error(error: ParquetError) -> RunnerError {
@@ -95,7 +107,8 @@ impl Splice {
             .cache_manager
             .get_file_metadata_cache();
         let mut splice = Self {
-            kept: Arc::new(kept),
+            kept,
+            others: None,
             readers: CachedParquetFileReaderFactory::new(Arc::clone(&store), footers),
             store,
             schema: Arc::clone(schema),
@@ -108,6 +121,7 @@ impl Splice {
             let groups = splice.groups_of(files).await?;
             splice.partitions.push(groups);
         }
+        splice.uncheck()?;
         let Some(decoded) = splice.decoded(&plan.schema())? else {
             return Ok(None);
         };
@@ -118,7 +132,39 @@ impl Splice {
         let groups = splice.partitions.iter().flatten();
         let (count, rows) =
             groups.fold((0, 0), |(n, rows), g| (n + 1, rows + g.rows as i64));
-        Ok((rows >= count * SMALLEST).then_some(splice))
+        if rows < count * SMALLEST {
+            return Ok(None);
+        }
+        // last, for it may read a lot
+        if let Some(beside) = splice.kept.beside.take() {
+            let others = beside.read(context).await.map_err(execution_error)?;
+            let Some(others) = others else {
+                return Ok(None);
+            };
+            splice.others = Some(Arc::new(others));
+        }
+        Ok(Some(splice))
+    }
+
+    /// Takes the plan that does not look for nulls, if there are none where the other one does.
+    fn uncheck(&mut self) -> Result<()> {
+        let Some(unchecked) = &self.kept.unchecked else {
+            return Ok(());
+        };
+        let mut groups = self.partitions.iter().flatten();
+        let no_nulls = |group: &Group| {
+            let mut columns = unchecked.columns.iter();
+            columns.all(|column| group.has_no_nulls(column))
+        };
+        if !groups.all(no_nulls) {
+            return Ok(());
+        }
+        let kept = KeptColumns::of(&unchecked.plan).map_err(execution_error)?;
+        let alike = kept.filter(|kept| kept.columns == self.kept.columns);
+        if let Some(kept) = alike {
+            self.kept = kept;
+        }
+        Ok(())
     }
 
     /// The row groups of files, in order.
@@ -175,12 +221,14 @@ impl Splice {
         for (partition, groups) in this.partitions.iter().cloned().enumerate() {
             let rows = |plan: &Arc<dyn ExecutionPlan>| {
                 let rows = plan.execute(partition, Arc::clone(context));
-                rows.map(Rows::new).map_err(execution_error)
+                rows.map_err(execution_error)
             };
+            let keeps = this.kept.keeps.iter();
+            let keeps = keeps.map(|plan| rows(plan).map(|rows| Rows::new(rows, None)));
             let partition = Partition {
+                made: Rows::new(rows(&this.kept.made)?, this.others.clone()),
+                keeps: keeps.collect::<Result<_>>()?,
                 splice: Arc::clone(&this),
-                made: rows(&this.kept.made)?,
-                keeps: this.kept.keeps.iter().map(rows).collect::<Result<_>>()?,
                 to: to(&this)?,
             };
             tasks.spawn(partition.write(groups));

@@ -1,0 +1,304 @@
+//! A left join as columns beside rows that leave as they come, for rows of files that are kept.
+//!
+//! It holds the columns of the other side that are asked for, and 24 bytes a key. A key that
+//! two of the others have, or too little memory for all of them, makes it say so before it has
+//! given a row: then the join has to run as DataFusion planned it.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::compute::{concat_batches, take};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{DataFusionError, JoinType, NullEquality, Result};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
+use futures::TryStreamExt;
+use hashbrown::HashTable;
+
+use super::entries::KeyHasher;
+use super::narrow::{indexes, project, repeatable, shifted};
+
+/// The hash of a key, and the place of its row.
+type Slot = (u64, u64, u32);
+
+/// `rows left join others`.
+#[derive(Debug)]
+pub(super) struct LeftJoin {
+    pub(super) rows: Arc<dyn ExecutionPlan>,
+    others: Arc<dyn ExecutionPlan>,
+    /// What is equal: expressions over rows, and over the others.
+    on: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,
+    columns: Vec<Side>,
+}
+
+/// Where a column of the join comes from.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Rows(usize),
+    Others(usize),
+}
+
+/// What stands beside rows that have their key first, as far as it is needed.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// The key first, too.
+    others: Arc<dyn ExecutionPlan>,
+    keys: usize,
+    /// The columns of rows after their key, then those of others.
+    joined: SchemaRef,
+    /// What is made of them.
+    columns: Vec<Arc<dyn PhysicalExpr>>,
+    made: SchemaRef,
+}
+
+/// The others, found by their key.
+#[derive(Debug)]
+pub(crate) struct Others {
+    beside: Beside,
+    rows: RecordBatch,
+    places: HashTable<Slot>,
+    _reservation: MemoryReservation,
+}
+
+impl LeftJoin {
+    /// `None` if `plan` is none whose rows are the same in the same order in every run.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let Some(join) = plan.downcast_ref::<HashJoinExec>() else {
+            return Ok(None);
+        };
+        let is_left = match join.join_type() {
+            JoinType::Left => true,
+            JoinType::Right => false,
+            _ => return Ok(None),
+        };
+        let nulls_meet = join.null_equality() == NullEquality::NullEqualsNull;
+        if join.filter().is_some() || join.fetch().is_some() || nulls_meet {
+            return Ok(None);
+        }
+        let sides = (unspread(join.left()), unspread(join.right()));
+        let (rows, others) = if is_left { sides } else { (sides.1, sides.0) };
+        let Some(rows) = repeatable(&rows)? else {
+            return Ok(None);
+        };
+        let on = join.on().iter().cloned();
+        let on = on.map(|(l, r)| if is_left { (l, r) } else { (r, l) });
+        let join = Self {
+            columns: sides_of(join, is_left),
+            on: on.collect(),
+            rows,
+            // scans hand their files out once, and the join may have to run after all
+            others: reset_plan_states(others)?,
+        };
+        Ok(join.finds_keys()?.then_some(join))
+    }
+
+    /// Whether hashes tell keys apart.
+    fn finds_keys(&self) -> Result<bool> {
+        for (of_rows, of_others) in &self.on {
+            let of_rows = of_rows.data_type(&self.rows.schema())?;
+            let of_others = of_others.data_type(&self.others.schema())?;
+            if of_rows != of_others || !KeyHasher::supports(&of_rows) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The column of `rows` that a column of the join is.
+    pub(super) fn column_of_rows(&self, column: usize) -> Option<usize> {
+        match self.columns.get(column)? {
+            Side::Rows(column) => Some(*column),
+            Side::Others(_) => None,
+        }
+    }
+
+    /// The rows with no more than is needed for `columns`, which are made of the join, and what
+    /// makes them.
+    pub(super) fn make(
+        &self,
+        columns: &[ProjectionExpr],
+    ) -> Result<(Arc<dyn ExecutionPlan>, Beside)> {
+        let mut read = indexes(columns.iter().map(|column| &column.expr));
+        read.sort_by_key(|column| matches!(self.columns[*column], Side::Others(_)));
+        let (of_rows, of_others): (Vec<_>, Vec<_>) = self.on.iter().cloned().unzip();
+        let (mut of_rows, mut of_others) = (keyed(of_rows), keyed(of_others));
+        for column in &read {
+            match self.columns[*column] {
+                Side::Rows(index) => of_rows.push(column_at(&self.rows, index)),
+                Side::Others(index) => of_others.push(column_at(&self.others, index)),
+            }
+        }
+        let rows = project(&self.rows, of_rows)?;
+        let others = ProjectionExec::try_new(of_others, Arc::clone(&self.others))?;
+        let keys = self.on.len();
+        let (left, right) = (rows.schema(), others.schema());
+        let right = right.fields()[keys..].iter();
+        let right = right.map(|f| Arc::new(f.as_ref().clone().with_nullable(true)));
+        let left = left.fields()[keys..].iter().cloned();
+        let joined = Schema::new(left.chain(right).collect::<Vec<_>>());
+        let places: Vec<_> = (0..read.len()).collect();
+        let (mut values, mut fields) = (Vec::new(), Vec::new());
+        for column in columns {
+            let value = shifted(&column.expr, &read, &places)?;
+            let (data_type, nullable) =
+                (value.data_type(&joined)?, value.nullable(&joined)?);
+            fields.push(Field::new(&column.alias, data_type, nullable));
+            values.push(value);
+        }
+        let beside = Beside {
+            others: Arc::new(others),
+            keys,
+            joined: Arc::new(joined),
+            columns: values,
+            made: Arc::new(Schema::new(fields)),
+        };
+        Ok((rows, beside))
+    }
+}
+
+/// `plan` without what spreads its rows over partitions for a join.
+fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    match plan.downcast_ref::<RepartitionExec>() {
+        Some(repartition) => unspread(repartition.input()),
+        None => Arc::clone(plan),
+    }
+}
+
+/// Where each column of a join comes from.
+fn sides_of(join: &HashJoinExec, rows_are_left: bool) -> Vec<Side> {
+    let width = join.left().schema().fields().len();
+    let side = |column: usize| match (column < width, rows_are_left) {
+        (true, true) => Side::Rows(column),
+        (true, false) => Side::Others(column),
+        (false, true) => Side::Others(column - width),
+        (false, false) => Side::Rows(column - width),
+    };
+    match &join.projection {
+        Some(projection) => projection.iter().map(|column| side(*column)).collect(),
+        None => {
+            let all = width + join.right().schema().fields().len();
+            (0..all).map(side).collect()
+        }
+    }
+}
+
+fn keyed(keys: Vec<Arc<dyn PhysicalExpr>>) -> Vec<ProjectionExpr> {
+    let keys = keys.into_iter().enumerate();
+    keys.map(|(index, key)| ProjectionExpr::new(key, format!("__key_{index}")))
+        .collect()
+}
+
+fn column_at(plan: &Arc<dyn ExecutionPlan>, index: usize) -> ProjectionExpr {
+    let name = plan.schema().field(index).name().clone();
+    ProjectionExpr::new(Arc::new(Column::new(&name, index)), name)
+}
+
+impl Beside {
+    /// Reads the others; `None` if two of them have one key, or memory does not suffice.
+    pub(crate) async fn read(self, context: &Arc<TaskContext>) -> Result<Option<Others>> {
+        let consumer = MemoryConsumer::new("LateLeftJoin");
+        let reservation = consumer.register(context.memory_pool());
+        let schema = self.others.schema();
+        let mut rows = execute_stream(Arc::clone(&self.others), Arc::clone(context))?;
+        let mut batches = Vec::new();
+        let mut read = 0;
+        while let Some(batch) = rows.try_next().await? {
+            // once as it came and once beside all others
+            let bytes = 2 * batch.get_array_memory_size();
+            read += batch.num_rows();
+            if !granted(reservation.try_grow(bytes + batch.num_rows() * SLOT))? {
+                return Ok(None);
+            }
+            batches.push(batch);
+        }
+        if u32::try_from(read).is_err() {
+            return Ok(None);
+        }
+        let all = concat_batches(&schema, &batches)?;
+        drop(batches);
+        let Some(places) = places_of(&all.columns()[..self.keys], read)? else {
+            return Ok(None);
+        };
+        let values: Vec<_> = (self.keys..schema.fields().len()).collect();
+        let rows = all.project(&values)?;
+        reservation.resize(rows.get_array_memory_size() + places.allocation_size());
+        Ok(Some(Others {
+            beside: self,
+            rows,
+            places,
+            _reservation: reservation,
+        }))
+    }
+}
+
+/// What a place in the table of slots takes, when it is least full.
+const SLOT: usize = 2 * (size_of::<Slot>() + 1);
+
+/// Whether memory was given.
+fn granted(given: Result<()>) -> Result<bool> {
+    match given {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            Ok(false)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// The place of each key that is not null; `None` if two rows have one.
+fn places_of(keys: &[ArrayRef], rows: usize) -> Result<Option<HashTable<Slot>>> {
+    let mut hasher = KeyHasher::default();
+    let [first, second] = hasher.hash(keys, rows)?;
+    let mut places = HashTable::with_capacity(rows);
+    for (row, (first, second)) in first.iter().zip(second).enumerate() {
+        if keys.iter().any(|key| key.is_null(row)) {
+            continue;
+        }
+        let same = |slot: &Slot| (slot.0, slot.1) == (*first, *second);
+        if places.find(*first, same).is_some() {
+            return Ok(None);
+        }
+        places.insert_unique(*first, (*first, *second, row as u32), |slot| slot.0);
+    }
+    Ok(Some(places))
+}
+
+impl Others {
+    /// What is made of `rows`, which have their key first, and the others beside them.
+    pub(crate) fn make(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let (keys, values) = rows.columns().split_at(self.beside.keys);
+        let mut hasher = KeyHasher::default();
+        let [first, second] = hasher.hash(keys, rows.num_rows())?;
+        let places =
+            first
+                .iter()
+                .zip(second)
+                .enumerate()
+                .map(|(row, (first, second))| {
+                    let same = |slot: &Slot| (slot.0, slot.1) == (*first, *second);
+                    let is_null = keys.iter().any(|key| key.is_null(row));
+                    let found = self.places.find(*first, same).filter(|_| !is_null);
+                    found.map(|slot| slot.2)
+                });
+        let places: UInt32Array = places.collect();
+        let mut joined = values.to_vec();
+        for column in self.rows.columns() {
+            joined.push(take(column, &places, None)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        let schema = Arc::clone(&self.beside.joined);
+        let joined = RecordBatch::try_new_with_options(schema, joined, &options)?;
+        let made = self.beside.columns.iter();
+        let made =
+            made.map(|column| column.evaluate(&joined)?.into_array(joined.num_rows()));
+        let made = made.collect::<Result<_>>()?;
+        Ok(RecordBatch::try_new(Arc::clone(&self.beside.made), made)?)
+    }
+}
