@@ -214,8 +214,15 @@ fn a_query_that_is_wrong() {
     exit: 2
     --- stdout
     --- stderr
-    error: expected a `select` statement, found `drop`: models only read
+    error: expected a `select`, `explain` or `describe` statement, found `drop`: queries only read
+     ,-[<inline>:1:1]
+     1 | drop table totals
+     : ^^^^
+     `----
     "#);
+    let explained = project.run(&["show", "--inline", "explain select 1"]);
+    assert!(explained.contains("exit: 0"), "{explained}");
+    assert!(explained.contains("EmptyRelation: rows=1"), "{explained}");
     assert_output!(project.run(&["query", "select 1 as a; select 2 as a"]), @r#"
     exit: 2
     --- stdout

@@ -61,6 +61,22 @@ fn a_disabled_ref() {
     "#);
 }
 
+/// The view that has it is named, not the model that reads the view.
+#[test]
+fn a_wrong_argument_in_a_view() {
+    let sql = "select id, session_number(to_timestamp(id), gap => interval '1 month')\n\
+               \x20 over (partition by kind order by id) as n\n\
+               from {{ source('raw', 'events') }}\n";
+    let project = Project::small()
+        .with("models/numbered.sql", sql)
+        .with("models/reader.sql", "select * from {{ ref('numbered') }}");
+    let ended = project.run(&["run", "--select", "numbered+"]);
+    assert!(ended.contains("ERROR view main.numbered"), "{ended}");
+    assert!(ended.contains("SKIP  view main.reader"), "{ended}");
+    assert!(ended.contains("argument `gap` is 1 mons"), "{ended}");
+    assert!(ended.contains("[models/numbered.sql:1:1]"), "{ended}");
+}
+
 #[test]
 fn a_missing_source() {
     let project = Project::small().with(
