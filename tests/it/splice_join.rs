@@ -8,7 +8,8 @@ use crate::splice::{Lake, all_chunks, events, lake, properties, write};
 
 /// What is known of some visitors, and of rows without one.
 const VISITORS: &str = "
-select visitor, max(id) as latest, min(text) as word
+select visitor, max(id) as latest, min(text) as word,
+    case when max(id) % 2 = 0 then max(id) end as id
 from {{ source('lake', 'events') }}
 where visitor is null or visitor < 'v5'
 group by visitor";
@@ -16,7 +17,7 @@ group by visitor";
 /// Of one visitor two things.
 const VISITORS_TWICE: &str = "
 select * from {{ ref('visitors') }}
-union all select 'v123', 1, 'again'";
+union all select 'v123', 1, 'again', 1";
 
 const JOINED: &str = "
 select events.*, coalesce(visitors.word, events.text, 'none') as label, latest, 7 as seven
@@ -28,6 +29,13 @@ select events.*, latest is null as unknown
 from (select * from {{ source('lake', 'events') }} where t is not null) as events
 left join {{ ref('visitors') }} as visitors
     on visitors.visitor = events.visitor and visitors.latest = events.id";
+
+/// What is null in a column of the others is none in that of the files.
+const JOINED_TO_SOME: &str = "
+select events.*, word
+from (select * from {{ source('lake', 'events') }} where id is not null) as events
+left join (select visitor, word from {{ ref('visitors') }} where id is not null) as visitors
+    on visitors.visitor = events.visitor";
 
 const JOINED_TWICE: &str = "
 select events.*, latest
@@ -86,9 +94,14 @@ fn copied(lake: &Lake, table: &str, column: &str) -> usize {
 
 #[test]
 fn columns_of_another_table_stand_beside_chunks() {
-    let lake = built(&[("joined", JOINED), ("on_two", JOINED_ON_TWO)]);
+    let lake = built(&[
+        ("joined", JOINED),
+        ("to_some", JOINED_TO_SOME),
+        ("on_two", JOINED_ON_TWO),
+    ]);
     for column in ["id", "text", "t", "visitor"] {
         assert_eq!(copied(&lake, "joined", column), 6, "{column}");
+        assert_eq!(copied(&lake, "to_some", column), 6, "{column}");
         // every row group loses rows, and keeps the bloom filter of its files
         assert_eq!(copied(&lake, "on_two", column), 0, "{column}");
     }

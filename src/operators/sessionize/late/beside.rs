@@ -1,15 +1,15 @@
 //! A left join as columns beside rows that leave as they come, for rows of files that are kept.
 //!
 //! It holds the columns of the other side that are asked for, and 24 bytes a key. A key that
-//! two of the others have, or too little memory for all of them, makes it say so before it has
-//! given a row: then the join has to run as DataFusion planned it.
+//! two of the others have is found, and too little memory for all of them is an error, before it
+//! has given a row: then the join has to run as DataFusion planned it.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::{concat_batches, take};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::{DataFusionError, JoinType, NullEquality, Result};
+use datafusion::common::{JoinType, NullEquality, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_expr::expressions::Column;
@@ -201,7 +201,7 @@ fn column_at(plan: &Arc<dyn ExecutionPlan>, index: usize) -> ProjectionExpr {
 }
 
 impl Beside {
-    /// Reads the others; `None` if two of them have one key, or memory does not suffice.
+    /// Reads the others; `None` if two of them have one key.
     pub(crate) async fn read(self, context: &Arc<TaskContext>) -> Result<Option<Others>> {
         let consumer = MemoryConsumer::new("LateLeftJoin");
         let reservation = consumer.register(context.memory_pool());
@@ -213,9 +213,7 @@ impl Beside {
             // once as it came and once beside all others
             let bytes = 2 * batch.get_array_memory_size();
             read += batch.num_rows();
-            if !granted(reservation.try_grow(bytes + batch.num_rows() * SLOT))? {
-                return Ok(None);
-            }
+            reservation.try_grow(bytes + batch.num_rows() * SLOT)?;
             batches.push(batch);
         }
         if u32::try_from(read).is_err() {
@@ -240,17 +238,6 @@ impl Beside {
 
 /// What a place in the table of slots takes, when it is least full.
 const SLOT: usize = 2 * (size_of::<Slot>() + 1);
-
-/// Whether memory was given.
-fn granted(given: Result<()>) -> Result<bool> {
-    match given {
-        Ok(()) => Ok(true),
-        Err(e) if matches!(e.find_root(), DataFusionError::ResourcesExhausted(_)) => {
-            Ok(false)
-        }
-        Err(e) => Err(e),
-    }
-}
 
 /// The place of each key that is not null; `None` if two rows have one.
 fn places_of(keys: &[ArrayRef], rows: usize) -> Result<Option<HashTable<Slot>>> {

@@ -38,16 +38,8 @@ pub(crate) struct KeptColumns {
     pub(crate) keeps: Vec<Arc<dyn ExecutionPlan>>,
     pub(crate) files: Vec<FileGroup>,
     pub(crate) store: ObjectStoreUrl,
-    /// The same without filters that drop no row, if the files have no nulls where these look.
-    pub(crate) unchecked: Option<Unchecked>,
-}
-
-/// A plan that does not look for nulls.
-#[derive(Debug)]
-pub(crate) struct Unchecked {
-    pub(crate) plan: Arc<dyn ExecutionPlan>,
-    /// The columns of files that it takes to have none.
-    pub(crate) columns: BTreeSet<String>,
+    /// The columns of files whose nulls alone a filter drops.
+    pub(crate) not_null: BTreeSet<String>,
 }
 
 /// Where a column comes from.
@@ -63,33 +55,34 @@ impl KeptColumns {
     /// `None` if `plan` does more than add columns to the rows of Parquet files and leave rows
     /// out, or keeps none of their columns.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        Self::looking(plan, true)
+    }
+
+    /// The same without the filters that look for nulls in nothing but columns of the files.
+    pub(crate) fn without_nulls(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        Self::looking(plan, false)
+    }
+
+    fn looking(plan: &Arc<dyn ExecutionPlan>, for_nulls: bool) -> Result<Option<Self>> {
         if !is_sure(plan)? {
             return Ok(None);
         }
-        let plan = unpruned(plan)?;
-        let (base, through) = below_projections(&plan);
-        let kept = match LeftJoin::of(&base)? {
-            Some(join) => Self::of_join(&plan, &through, &join)?,
-            None => Self::of_rows(&plan)?,
-        };
-        let Some(kept) = kept else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            unchecked: unchecked(&plan)?,
-            ..kept
-        }))
-    }
-
-    fn of_rows(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let (base, through) = below_projections(plan);
+        if let Some(mut join) = LeftJoin::of(&base)? {
+            // the other side stays as it is: its files are others
+            let (rows, not_null) = whole_rows(&join.rows, for_nulls)?;
+            join.rows = rows;
+            return Self::of_join(plan, &through, &join, not_null);
+        }
         let Some(plan) = repeatable(plan)? else {
             return Ok(None);
         };
+        let (plan, not_null) = whole_rows(&plan, for_nulls)?;
         let (columns, made) = told_apart(&plan, |column| file_column(&plan, &column))?;
         if made.is_empty() {
             return Ok(None);
         }
-        Self::new(columns, project(&plan, made)?, &plan)
+        Self::new(columns, project(&plan, made)?, &plan, not_null)
     }
 
     /// The columns of `plan`, which are those of a left join `through` projections.
@@ -97,6 +90,7 @@ impl KeptColumns {
         plan: &Arc<dyn ExecutionPlan>,
         through: &Through,
         join: &LeftJoin,
+        not_null: BTreeSet<String>,
     ) -> Result<Option<Self>> {
         let of_file = |column| match through.of(&column)?.downcast_ref::<Column>() {
             Some(column) => match join.column_of_rows(column.index()) {
@@ -116,7 +110,7 @@ impl KeptColumns {
             Ok(ProjectionExpr::new(through.of(&column.expr)?, column.alias))
         });
         let (rows, beside) = join.make(&made.collect::<Result<Vec<_>>>()?)?;
-        let kept = Self::new(columns, rows, &join.rows)?;
+        let kept = Self::new(columns, rows, &join.rows, not_null)?;
         Ok(kept.map(|kept| Self {
             beside: Some(beside),
             ..kept
@@ -128,6 +122,7 @@ impl KeptColumns {
         columns: Vec<ColumnSource>,
         made: Arc<dyn ExecutionPlan>,
         rows: &Arc<dyn ExecutionPlan>,
+        not_null: BTreeSet<String>,
     ) -> Result<Option<Self>> {
         let keeps_some = columns.iter().any(|c| matches!(c, ColumnSource::File(_)));
         let Some(scan) = whole_scan(rows)?.filter(|_| keeps_some) else {
@@ -150,7 +145,7 @@ impl KeptColumns {
             keeps,
             files: scan.file_groups.clone(),
             store: scan.object_store_url.clone(),
-            unchecked: None,
+            not_null,
         }))
     }
 }
@@ -230,37 +225,40 @@ fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     }
 }
 
-/// `plan` without the filters that keep what is not null in columns of files; `None` if there
-/// is none.
-fn unchecked(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Unchecked>> {
-    let mut columns = BTreeSet::new();
-    let without = Arc::clone(plan).transform_up(|node| {
+/// `rows`, which come in the same order in every run, so that their scan gives all of its rows,
+/// and the columns of files whose nulls alone a filter drops; without such filters, if nobody
+/// looks for nulls.
+fn whole_rows(
+    rows: &Arc<dyn ExecutionPlan>,
+    for_nulls: bool,
+) -> Result<(Arc<dyn ExecutionPlan>, BTreeSet<String>)> {
+    let rows = unpruned(rows)?;
+    let mut not_null = BTreeSet::new();
+    let without = Arc::clone(&rows).transform_up(|node| {
         let Some(filter) = node.downcast_ref::<FilterExec>() else {
             return Ok(Transformed::no(node));
         };
-        let mut looked_at = Vec::new();
+        let mut columns = Vec::new();
         for part in split_conjunction(filter.predicate()) {
-            let not_null = part.downcast_ref::<IsNotNullExpr>();
-            let column = not_null.map(|part| file_column(filter.input(), part.arg()));
+            let part = part.downcast_ref::<IsNotNullExpr>();
+            let column = part.map(|part| file_column(filter.input(), part.arg()));
             let Some(Some(column)) = column.transpose()? else {
                 return Ok(Transformed::no(node));
             };
-            looked_at.push(column);
+            columns.push(column);
         }
-        columns.extend(looked_at);
+        not_null.extend(columns);
         let input = filter.input();
         Ok(Transformed::yes(match filter.projection() {
             Some(kept) => project(input, named(kept, input))?,
             None => Arc::clone(input),
         }))
     })?;
-    if !without.transformed {
-        return Ok(None);
-    }
-    Ok(Some(Unchecked {
-        plan: ready(without.data)?,
-        columns,
-    }))
+    let rows = match without.transformed && !for_nulls {
+        true => ready(without.data)?,
+        false => rows,
+    };
+    Ok((rows, not_null))
 }
 
 fn reads_all(files: &FileScanConfig) -> bool {

@@ -121,7 +121,7 @@ impl Splice {
             let groups = splice.groups_of(files).await?;
             splice.partitions.push(groups);
         }
-        splice.uncheck()?;
+        splice.pass_over_nulls(plan)?;
         let Some(decoded) = splice.decoded(&plan.schema())? else {
             return Ok(None);
         };
@@ -137,8 +137,8 @@ impl Splice {
         }
         // last, for it may read a lot
         if let Some(beside) = splice.kept.beside.take() {
-            let others = beside.read(context).await.map_err(execution_error)?;
-            let Some(others) = others else {
+            // what fails here fails in the join too, which tells of it
+            let Some(others) = beside.read(context).await.ok().flatten() else {
                 return Ok(None);
             };
             splice.others = Some(Arc::new(others));
@@ -146,22 +146,16 @@ impl Splice {
         Ok(Some(splice))
     }
 
-    /// Takes the plan that does not look for nulls, if there are none where the other one does.
-    fn uncheck(&mut self) -> Result<()> {
-        let Some(unchecked) = &self.kept.unchecked else {
-            return Ok(());
-        };
-        let mut groups = self.partitions.iter().flatten();
-        let no_nulls = |group: &Group| {
-            let mut columns = unchecked.columns.iter();
-            columns.all(|column| group.has_no_nulls(column))
-        };
-        if !groups.all(no_nulls) {
+    /// Does not look for nulls in `plan`, if there are none where it does.
+    fn pass_over_nulls(&mut self, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+        let not_null = &self.kept.not_null;
+        let has_none =
+            |group: &Group| not_null.iter().all(|column| group.has_no_nulls(column));
+        if not_null.is_empty() || !self.partitions.iter().flatten().all(has_none) {
             return Ok(());
         }
-        let kept = KeptColumns::of(&unchecked.plan).map_err(execution_error)?;
-        let alike = kept.filter(|kept| kept.columns == self.kept.columns);
-        if let Some(kept) = alike {
+        let kept = KeptColumns::without_nulls(plan).map_err(execution_error)?;
+        if let Some(kept) = kept.filter(|kept| kept.columns == self.kept.columns) {
             self.kept = kept;
         }
         Ok(())
