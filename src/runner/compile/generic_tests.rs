@@ -107,12 +107,8 @@ fn draft(
         return Ok(None);
     }
     let mut arguments = test.arguments.clone();
-    let named_column = named_column(&mut arguments);
-    let column = test
-        .column
-        .clone()
-        .or_else(|| column.cloned())
-        .or(named_column);
+    let named = named_column(&mut arguments);
+    let column = test.column.as_ref().or(column).cloned().or(named);
     let names = Names::new(tested, test, column.as_deref());
     let name = test.name.clone().unwrap_or(names.full);
     let id = format!("test.{}.{name}.{}", compiler.project.name, names.hash);
@@ -128,25 +124,22 @@ fn draft(
     let Some((sql, mut config)) = query.sql(config, &mut reads)? else {
         return Ok(None);
     };
-    let mut fqn = tested.fqn[..tested.fqn.len().saturating_sub(1)].to_vec();
-    fqn.push(name.clone());
-    reads.sort();
-    reads.dedup();
     config
         .raw
         .insert("alias".to_owned(), Value::String(names.short));
-    let kind = NodeKind::DataTest {
-        test: Arc::new(DataTest {
-            column,
-            ..test.clone()
-        }),
-        attached: Arc::clone(tested.id),
-    };
+    reads.sort();
+    reads.dedup();
     let node = Node {
         id: NodeId::from(id),
+        kind: NodeKind::DataTest {
+            test: Arc::new(DataTest {
+                column,
+                ..test.clone()
+            }),
+            attached: Arc::clone(tested.id),
+        },
+        fqn: fqn_of(tested, &name),
         name,
-        kind,
-        fqn,
         checksum: compiler.checksum(&sql),
         file: Some(property_file(test)),
         config,
@@ -160,6 +153,17 @@ fn draft(
         depends_on: reads,
     };
     Ok(Some(Draft { node, source: None }))
+}
+
+/// A test is listed where the node that it tests is.
+fn fqn_of(tested: &Tested<'_>, name: &str) -> Vec<String> {
+    let folders = tested
+        .fqn
+        .split_last()
+        .map_or(&[][..], |(_, folders)| folders);
+    let mut fqn = folders.to_vec();
+    fqn.push(name.to_owned());
+    fqn
 }
 
 /// What the query of a test is made from.

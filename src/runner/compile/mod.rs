@@ -7,6 +7,7 @@ mod generic_tests;
 mod graph;
 mod jinja;
 mod nodes;
+mod schema_resolver;
 mod select;
 mod source_map;
 mod unit_tests;
@@ -14,7 +15,6 @@ mod unit_tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::runner::error::Result;
@@ -23,6 +23,7 @@ use crate::runner::project::{
 };
 
 pub use config::{IncrementalConfig, IncrementalStrategy, OnSchemaChange};
+pub use schema_resolver::SchemaResolver;
 
 /// dbt's unique id: `model.<project>.<name>`, `seed.…`, `source.<project>.<source>.<table>`,
 /// `test.<project>.<test name>[.<hash>]`, `unit_test.<project>.<model>.<name>`.
@@ -200,28 +201,6 @@ pub struct Dag {
     pub nodes: Vec<Arc<Node>>,
     /// Lines that templates logged (`{{ log('…', info=true) }}`), in order.
     pub logs: Vec<String>,
-}
-
-/// Answers templates that ask for columns (`dbt_utils.star`, `adapter.get_columns_in_relation`)
-/// and whether there is a table (`is_incremental()`).
-pub trait SchemaResolver: Send + Sync {
-    /// Column names and SQL types of a source table, read from its files' metadata.
-    fn source_columns<'a>(
-        &'a self,
-        source: &'a ResolvedSource,
-    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
-
-    /// Column names and SQL types of a compiled model or a seed. `upstream` holds every
-    /// node it can reach, compiled.
-    fn node_columns<'a>(
-        &'a self,
-        node: &'a Node,
-        upstream: &'a [Arc<Node>],
-    ) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
-
-    /// Whether the table of an incremental model is there. Asked once a compilation, and
-    /// not at all for models that are updated by key.
-    fn table_exists<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Result<bool>>;
 }
 
 /// What [`compile`] needs beside the project.

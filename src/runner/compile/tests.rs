@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use futures::future::BoxFuture;
+
 use super::*;
 use crate::runner::error::{ErrorKind, RunnerError};
 use crate::runner::project::{ConfigMap, ModelFile, Target};

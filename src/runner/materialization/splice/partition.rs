@@ -7,15 +7,13 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::prep_null_mask_filter;
-use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::arrow_writer::ArrowColumnWriter;
-use futures::TryStreamExt;
+use futures::StreamExt;
 
 use super::columns::Encoders;
 use super::forms::Form;
 use super::{Group, Splice, other_rows, parquet_error};
-use crate::operators::Others;
 use crate::runner::error::Result;
 use crate::runner::materialization::execution_error;
 use crate::table::Chunk;
@@ -23,28 +21,14 @@ use crate::table::Chunk;
 /// Batches, taken some rows at a time.
 pub(super) struct Rows {
     batches: SendableRecordBatchStream,
-    /// What they are made of, too.
-    others: Option<Arc<Others>>,
     ahead: Option<RecordBatch>,
 }
 
 impl Rows {
-    pub(super) fn new(
-        batches: SendableRecordBatchStream,
-        others: Option<Arc<Others>>,
-    ) -> Self {
+    pub(super) fn new(batches: SendableRecordBatchStream) -> Self {
         Self {
             batches,
-            others,
             ahead: None,
-        }
-    }
-
-    async fn batch(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
-        let batch = self.batches.try_next().await?;
-        match (&self.others, batch) {
-            (Some(others), Some(batch)) => others.make(&batch).map(Some),
-            (_, batch) => Ok(batch),
         }
     }
 
@@ -52,7 +36,12 @@ impl Rows {
     async fn next(&mut self, most: usize) -> Result<Option<RecordBatch>> {
         let batch = match self.ahead.take() {
             Some(batch) => Some(batch),
-            None => self.batch().await.map_err(execution_error)?,
+            None => self
+                .batches
+                .next()
+                .await
+                .transpose()
+                .map_err(execution_error)?,
         };
         let Some(batch) = batch else { return Ok(None) };
         let taken = most.min(batch.num_rows());

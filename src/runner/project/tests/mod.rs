@@ -76,13 +76,9 @@ fn values(config: &ConfigMap) -> Value {
     Value::Object(config.values.clone())
 }
 
-#[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one project and all that was read of it"
-)]
-fn a_whole_project_is_read() {
-    let folder = folder(&[
+/// A project with something of everything.
+fn shop() -> Folder {
+    folder(&[
         (
             "dbt_project.yml",
             "name: shop\nversion: 1.0\nconfig-version: 2\nprofile: shop\n\
@@ -109,7 +105,12 @@ fn a_whole_project_is_read() {
         ("tests/generic/even.sql", "{% test even() %}{% endtest %}"),
         (".hidden/x.sql", ""),
         ("models/.x.sql", ""),
-    ]);
+    ])
+}
+
+#[test]
+fn a_whole_project_is_read() {
+    let folder = shop();
     let mut options = folder.options();
     options.vars.insert("gap".into(), json!(90));
     let project = load(&options).unwrap();
