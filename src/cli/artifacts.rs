@@ -1,5 +1,6 @@
 //! Files that a command leaves in the target folder, each complete or not there.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -118,10 +119,9 @@ impl Replacement {
         let name = path.file_name().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "the path names no file")
         })?;
-        let prefix = format!(".{}.", name.to_string_lossy());
-        remove_abandoned(path.parent(), &prefix);
         let suffix = uuid::Uuid::new_v4().simple().to_string();
-        let temporary = path.with_file_name(format!("{prefix}{suffix}{TEMPORARY}"));
+        let temporary = format!("{}{suffix}{TEMPORARY}", prefix_of(name));
+        let temporary = path.with_file_name(temporary);
         let file = fs::File::create_new(&temporary)?;
         // where files cannot be locked, nobody takes this one for abandoned either
         drop(file.try_lock());
@@ -130,6 +130,27 @@ impl Replacement {
             temporary: Some(temporary),
             file: Some(io::BufWriter::new(file)),
         })
+    }
+
+    /// Removes what processes that were killed have left beside the file, where results of any
+    /// size are. What cannot be removed stays.
+    pub(crate) fn remove_abandoned(&self) {
+        let Some(temporary) = &self.temporary else {
+            return;
+        };
+        let folder = temporary.parent().filter(|f| !f.as_os_str().is_empty());
+        let entries = fs::read_dir(folder.unwrap_or_else(|| Path::new(".")));
+        let prefix = prefix_of(self.path.file_name().unwrap_or_default());
+        for file in entries.into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            let suffix = name.strip_prefix(&prefix);
+            let suffix = suffix.and_then(|suffix| suffix.strip_suffix(TEMPORARY));
+            let ours = suffix.is_some_and(|suffix| uuid::Uuid::try_parse(suffix).is_ok());
+            if ours && is_abandoned(&file) {
+                drop(fs::remove_file(file.path()));
+            }
+        }
     }
 
     /// Where the bytes go.
@@ -153,33 +174,16 @@ impl Replacement {
     }
 }
 
-/// Removes what processes that were killed have left in `folder`: files named as ours that are
-/// not new and that nobody holds a lock of. What cannot be removed stays.
-fn remove_abandoned(folder: Option<&Path>, prefix: &str) {
-    let folder = folder.filter(|f| !f.as_os_str().is_empty());
-    let Ok(entries) = fs::read_dir(folder.unwrap_or_else(|| Path::new("."))) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let suffix = name
-            .strip_prefix(prefix)
-            .and_then(|n| n.strip_suffix(TEMPORARY));
-        if suffix.is_none_or(|suffix| uuid::Uuid::try_parse(suffix).is_err()) {
-            continue;
-        }
-        let old = entry.metadata().and_then(|m| m.modified());
-        let old = old.is_ok_and(|m| m.elapsed().is_ok_and(|age| age > NOT_YET_LOCKED));
-        let file = if old {
-            fs::File::open(entry.path()).ok()
-        } else {
-            None
-        };
-        if file.is_some_and(|file| file.try_lock().is_ok()) {
-            drop(fs::remove_file(entry.path()));
-        }
-    }
+/// How the names of temporary files for `name` begin.
+fn prefix_of(name: &OsStr) -> String {
+    format!(".{}.", name.to_string_lossy())
+}
+
+/// Whether a file is not new and nobody holds a lock of it.
+fn is_abandoned(file: &fs::DirEntry) -> bool {
+    let modified = file.metadata().and_then(|m| m.modified());
+    let old = modified.is_ok_and(|m| m.elapsed().is_ok_and(|age| age > NOT_YET_LOCKED));
+    old && fs::File::open(file.path()).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Writes to a [`Replacement`].
@@ -242,7 +246,7 @@ mod tests {
         let held = left("2123456789abcdef0123456789abcdef", 3600)?;
         let lock = fs::File::open(&held)?;
         lock.lock()?;
-        whole(&path, b"one").expect("a folder that can be written");
+        Replacement::create(&path)?.remove_abandoned();
         assert!(!abandoned.exists());
         assert!(new.exists() && other.exists() && held.exists());
         Ok(())

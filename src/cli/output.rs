@@ -48,6 +48,7 @@ pub(crate) async fn write(
     };
     let absolute = context.absolute(path);
     let mut file = Replacement::create(&absolute).map_err(|e| cannot_write(path, e))?;
+    file.remove_abandoned();
     let rows = match copy(rows, format_of(arguments), file.writer()).await {
         Ok(rows) => rows,
         Err(Failure::Write(e)) => return Err(cannot_write(path, e)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use datafusion::arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit};
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::PhysicalExpr;
@@ -186,14 +186,9 @@ fn quoted(value: &ScalarValue) -> String {
     if let Some(text) = text(value) {
         return format!("'{text}'");
     }
-    let options = FormatOptions::default();
-    let shown = value.to_array().and_then(|array| {
-        let shown = ArrayFormatter::try_new(&array, &options)?
-            .value(0)
-            .to_string();
-        Ok(shown)
-    });
-    shown.unwrap_or_else(|_| value.to_string())
+    let array = value.to_array().ok();
+    let shown = array.and_then(|array| array_value_to_string(&array, 0).ok());
+    shown.unwrap_or_else(|| value.to_string())
 }
 
 /// The nanoseconds of a literal length, or how to show what was given.
