@@ -9,40 +9,34 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::{concat_batches, take};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::common::{JoinType, NullEquality, Result};
-use datafusion::execution::TaskContext;
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::joins::JoinOn;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr, execute_stream};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use hashbrown::HashTable;
 
 use super::entries::KeyHasher;
-use super::narrow::{indexes, project, repeatable, shifted};
+use super::left_join::{LeftJoin, Side};
+use super::narrow::{indexes, named, project, repeatable, shifted};
 
 /// The hash of a key, and the place of its row.
 type Slot = (u64, u64, u32);
 
-/// `rows left join others`.
+/// A left join whose rows are the same in the same order in every run.
 #[derive(Debug)]
-pub(super) struct LeftJoin {
+pub(super) struct JoinedRows {
     pub(super) rows: Arc<dyn ExecutionPlan>,
     others: Arc<dyn ExecutionPlan>,
     /// What is equal: expressions over rows, and over the others.
-    on: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,
+    on: JoinOn,
     columns: Vec<Side>,
-}
-
-/// Where a column of the join comes from.
-#[derive(Debug, Clone, Copy)]
-enum Side {
-    Rows(usize),
-    Others(usize),
 }
 
 /// What stands beside rows that have their key first, as far as it is needed.
@@ -67,34 +61,21 @@ pub(crate) struct Others {
     _reservation: MemoryReservation,
 }
 
-impl LeftJoin {
-    /// `None` if `plan` is none whose rows are the same in the same order in every run.
+impl JoinedRows {
+    /// `None` if `plan` is none, or hashes do not tell its keys apart.
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        let Some(join) = plan.downcast_ref::<HashJoinExec>() else {
+        let Some(join) = LeftJoin::of(plan) else {
             return Ok(None);
         };
-        let is_left = match join.join_type() {
-            JoinType::Left => true,
-            JoinType::Right => false,
-            _ => return Ok(None),
-        };
-        let nulls_meet = join.null_equality() == NullEquality::NullEqualsNull;
-        if join.filter().is_some() || join.fetch().is_some() || nulls_meet {
-            return Ok(None);
-        }
-        let sides = (unspread(join.left()), unspread(join.right()));
-        let (rows, others) = if is_left { sides } else { (sides.1, sides.0) };
-        let Some(rows) = repeatable(&rows)? else {
+        let Some(rows) = repeatable(&unspread(join.rows))? else {
             return Ok(None);
         };
-        let on = join.on().iter().cloned();
-        let on = on.map(|(l, r)| if is_left { (l, r) } else { (r, l) });
         let join = Self {
-            columns: sides_of(join, is_left),
-            on: on.collect(),
             rows,
             // scans hand their files out once, and the join may have to run after all
-            others: reset_plan_states(others)?,
+            others: reset_plan_states(unspread(join.others))?,
+            on: join.on,
+            columns: join.columns,
         };
         Ok(join.finds_keys()?.then_some(join))
     }
@@ -131,8 +112,8 @@ impl LeftJoin {
         let (mut of_rows, mut of_others) = (keyed(of_rows), keyed(of_others));
         for column in &read {
             match self.columns[*column] {
-                Side::Rows(index) => of_rows.push(column_at(&self.rows, index)),
-                Side::Others(index) => of_others.push(column_at(&self.others, index)),
+                Side::Rows(index) => of_rows.extend(named(&[index], &self.rows)),
+                Side::Others(index) => of_others.extend(named(&[index], &self.others)),
             }
         }
         let rows = project(&self.rows, of_rows)?;
@@ -171,33 +152,10 @@ fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     }
 }
 
-/// Where each column of a join comes from.
-fn sides_of(join: &HashJoinExec, rows_are_left: bool) -> Vec<Side> {
-    let width = join.left().schema().fields().len();
-    let side = |column: usize| match (column < width, rows_are_left) {
-        (true, true) => Side::Rows(column),
-        (true, false) => Side::Others(column),
-        (false, true) => Side::Others(column - width),
-        (false, false) => Side::Rows(column - width),
-    };
-    match &join.projection {
-        Some(projection) => projection.iter().map(|column| side(*column)).collect(),
-        None => {
-            let all = width + join.right().schema().fields().len();
-            (0..all).map(side).collect()
-        }
-    }
-}
-
 fn keyed(keys: Vec<Arc<dyn PhysicalExpr>>) -> Vec<ProjectionExpr> {
     let keys = keys.into_iter().enumerate();
     keys.map(|(index, key)| ProjectionExpr::new(key, format!("__key_{index}")))
         .collect()
-}
-
-fn column_at(plan: &Arc<dyn ExecutionPlan>, index: usize) -> ProjectionExpr {
-    let name = plan.schema().field(index).name().clone();
-    ProjectionExpr::new(Arc::new(Column::new(&name, index)), name)
 }
 
 impl Beside {
@@ -259,7 +217,16 @@ fn places_of(keys: &[ArrayRef], rows: usize) -> Result<Option<HashTable<Slot>>> 
 
 impl Others {
     /// What is made of `rows`, which have their key first, and the others beside them.
-    pub(crate) fn make(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    pub(crate) fn beside(
+        self: Arc<Self>,
+        rows: SendableRecordBatchStream,
+    ) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.beside.made);
+        let made = rows.map(move |rows| self.make(&rows?));
+        Box::pin(RecordBatchStreamAdapter::new(schema, made))
+    }
+
+    fn make(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let (keys, values) = rows.columns().split_at(self.beside.keys);
         let mut hasher = KeyHasher::default();
         let [first, second] = hasher.hash(keys, rows.num_rows())?;

@@ -17,7 +17,7 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
-use super::beside::{Beside, LeftJoin};
+use super::beside::{Beside, JoinedRows};
 use super::exec::LateSessionizeExec;
 use super::narrow::{
     Through, below_filter, below_projections, inlined, named, project, repeatable,
@@ -55,52 +55,53 @@ impl KeptColumns {
     /// `None` if `plan` does more than add columns to the rows of Parquet files and leave rows
     /// out, or keeps none of their columns.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        Self::looking(plan, true)
+        Self::over(plan, unpruned)
     }
 
     /// The same without the filters that look for nulls in nothing but columns of the files.
     pub(crate) fn without_nulls(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        Self::looking(plan, false)
+        Self::over(plan, without_null_filters)
     }
 
-    fn looking(plan: &Arc<dyn ExecutionPlan>, for_nulls: bool) -> Result<Option<Self>> {
+    /// `whole` makes rows, which come in the same order in every run, those of whole files.
+    fn over(
+        plan: &Arc<dyn ExecutionPlan>,
+        whole: impl Fn(&Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Option<Self>> {
         if !is_sure(plan)? {
             return Ok(None);
         }
         let (base, through) = below_projections(plan);
-        if let Some(mut join) = LeftJoin::of(&base)? {
+        if let Some(mut join) = JoinedRows::of(&base)? {
             // the other side stays as it is: its files are others
-            let (rows, not_null) = whole_rows(&join.rows, for_nulls)?;
-            join.rows = rows;
-            return Self::of_join(plan, &through, &join, not_null);
+            join.rows = whole(&join.rows)?;
+            return Self::of_join(plan, &through, &join);
         }
         let Some(plan) = repeatable(plan)? else {
             return Ok(None);
         };
-        let (plan, not_null) = whole_rows(&plan, for_nulls)?;
+        let plan = whole(&plan)?;
         let (columns, made) = told_apart(&plan, |column| file_column(&plan, &column))?;
         if made.is_empty() {
             return Ok(None);
         }
-        Self::new(columns, project(&plan, made)?, &plan, not_null)
+        Self::new(columns, project(&plan, made)?, &plan)
     }
 
     /// The columns of `plan`, which are those of a left join `through` projections.
     fn of_join(
         plan: &Arc<dyn ExecutionPlan>,
         through: &Through,
-        join: &LeftJoin,
-        not_null: BTreeSet<String>,
+        join: &JoinedRows,
     ) -> Result<Option<Self>> {
-        let of_file = |column| match through.of(&column)?.downcast_ref::<Column>() {
-            Some(column) => match join.column_of_rows(column.index()) {
-                Some(index) => {
-                    let column = Arc::new(Column::new(column.name(), index));
-                    file_column(&join.rows, &(column as _))
-                }
-                None => Ok(None),
-            },
-            None => Ok(None),
+        let of_file = |column| {
+            let column = through.of(&column)?;
+            let column = column.downcast_ref::<Column>();
+            let of_rows = column.and_then(|c| join.column_of_rows(c.index()));
+            let Some(index) = of_rows else {
+                return Ok(None);
+            };
+            file_column(&join.rows, &column_at(&join.rows, index))
         };
         let (columns, made) = told_apart(plan, of_file)?;
         if made.is_empty() {
@@ -110,7 +111,7 @@ impl KeptColumns {
             Ok(ProjectionExpr::new(through.of(&column.expr)?, column.alias))
         });
         let (rows, beside) = join.make(&made.collect::<Result<Vec<_>>>()?)?;
-        let kept = Self::new(columns, rows, &join.rows, not_null)?;
+        let kept = Self::new(columns, rows, &join.rows)?;
         Ok(kept.map(|kept| Self {
             beside: Some(beside),
             ..kept
@@ -122,15 +123,15 @@ impl KeptColumns {
         columns: Vec<ColumnSource>,
         made: Arc<dyn ExecutionPlan>,
         rows: &Arc<dyn ExecutionPlan>,
-        not_null: BTreeSet<String>,
     ) -> Result<Option<Self>> {
         let keeps_some = columns.iter().any(|c| matches!(c, ColumnSource::File(_)));
         let Some(scan) = whole_scan(rows)?.filter(|_| keeps_some) else {
             return Ok(None);
         };
-        let mut keeps = Vec::new();
+        let (mut keeps, mut not_null) = (Vec::new(), BTreeSet::new());
         rows.apply(|node| {
             if let Some(filter) = node.downcast_ref::<FilterExec>() {
+                not_null.extend(null_filter(filter)?.unwrap_or_default());
                 let passes = Arc::clone(filter.predicate());
                 let passes = ProjectionExpr::new(passes, "__keeps".to_owned());
                 keeps.push(project(filter.input(), vec![passes])?);
@@ -150,14 +151,18 @@ impl KeptColumns {
     }
 }
 
+fn column_at(plan: &Arc<dyn ExecutionPlan>, index: usize) -> Arc<dyn PhysicalExpr> {
+    Arc::new(Column::new(plan.schema().field(index).name(), index))
+}
+
 /// Where each column of `plan` comes from, and those that are made.
 fn told_apart(
     plan: &Arc<dyn ExecutionPlan>,
     of_file: impl Fn(Arc<dyn PhysicalExpr>) -> Result<Option<String>>,
 ) -> Result<(Vec<ColumnSource>, Vec<ProjectionExpr>)> {
     let (mut columns, mut made) = (Vec::new(), Vec::new());
-    for (index, field) in plan.schema().fields().iter().enumerate() {
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+    for index in 0..plan.schema().fields().len() {
+        let column = column_at(plan, index);
         columns.push(match of_file(Arc::clone(&column))? {
             Some(name) => ColumnSource::File(name),
             None => {
@@ -225,40 +230,33 @@ fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     }
 }
 
-/// `rows`, which come in the same order in every run, so that their scan gives all of its rows,
-/// and the columns of files whose nulls alone a filter drops; without such filters, if nobody
-/// looks for nulls.
-fn whole_rows(
-    rows: &Arc<dyn ExecutionPlan>,
-    for_nulls: bool,
-) -> Result<(Arc<dyn ExecutionPlan>, BTreeSet<String>)> {
-    let rows = unpruned(rows)?;
-    let mut not_null = BTreeSet::new();
-    let without = Arc::clone(&rows).transform_up(|node| {
-        let Some(filter) = node.downcast_ref::<FilterExec>() else {
+/// The columns of files of which a filter drops the nulls; `None` if it does anything else.
+fn null_filter(filter: &FilterExec) -> Result<Option<Vec<String>>> {
+    let parts = split_conjunction(filter.predicate()).into_iter();
+    let columns = parts.map(|part| match part.downcast_ref::<IsNotNullExpr>() {
+        Some(part) => file_column(filter.input(), part.arg()),
+        None => Ok(None),
+    });
+    columns.collect()
+}
+
+/// `plan` [`unpruned`], and without the filters that drop nothing but nulls of files.
+fn without_null_filters(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let without = unpruned(plan)?.transform_up(|node| {
+        let filter = node.downcast_ref::<FilterExec>();
+        let Some(filter) = filter else {
             return Ok(Transformed::no(node));
         };
-        let mut columns = Vec::new();
-        for part in split_conjunction(filter.predicate()) {
-            let part = part.downcast_ref::<IsNotNullExpr>();
-            let column = part.map(|part| file_column(filter.input(), part.arg()));
-            let Some(Some(column)) = column.transpose()? else {
-                return Ok(Transformed::no(node));
-            };
-            columns.push(column);
+        if null_filter(filter)?.is_none() {
+            return Ok(Transformed::no(node));
         }
-        not_null.extend(columns);
         let input = filter.input();
         Ok(Transformed::yes(match filter.projection() {
             Some(kept) => project(input, named(kept, input))?,
             None => Arc::clone(input),
         }))
     })?;
-    let rows = match without.transformed && !for_nulls {
-        true => ready(without.data)?,
-        false => rows,
-    };
-    Ok((rows, not_null))
+    ready(without.data)
 }
 
 fn reads_all(files: &FileScanConfig) -> bool {

@@ -25,6 +25,7 @@ mod facts;
 #[cfg(feature = "runner")]
 mod kept;
 mod keyed;
+mod left_join;
 mod lineage;
 mod narrow;
 mod order;

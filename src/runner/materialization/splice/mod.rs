@@ -217,12 +217,17 @@ impl Splice {
                 let rows = plan.execute(partition, Arc::clone(context));
                 rows.map_err(execution_error)
             };
+            let made = rows(&this.kept.made)?;
+            let made = match &this.others {
+                Some(others) => Arc::clone(others).beside(made),
+                None => made,
+            };
             let keeps = this.kept.keeps.iter();
-            let keeps = keeps.map(|plan| rows(plan).map(|rows| Rows::new(rows, None)));
+            let keeps = keeps.map(|plan| rows(plan).map(Rows::new));
             let partition = Partition {
-                made: Rows::new(rows(&this.kept.made)?, this.others.clone()),
-                keeps: keeps.collect::<Result<_>>()?,
                 splice: Arc::clone(&this),
+                made: Rows::new(made),
+                keeps: keeps.collect::<Result<_>>()?,
                 to: to(&this)?,
             };
             tasks.spawn(partition.write(groups));

@@ -174,7 +174,10 @@ fn of_plan(of: &DataFrame, plan: &LogicalPlan) -> DataFrame {
 }
 
 /// The hashes of the keys of some rows, by part.
-type Parts = Vec<Vec<u128>>;
+struct Hashes {
+    parts: Vec<Vec<u128>>,
+    reservation: MemoryReservation,
+}
 
 /// The part that a hash belongs to.
 fn part_of(hash: u128) -> usize {
@@ -205,9 +208,6 @@ impl Keys {
     }
 }
 
-/// What is known of the keys of one partition or of all: nothing, if one is null.
-type Known<T> = Option<(T, MemoryReservation)>;
-
 fn reservation(keys: &DataFrame) -> MemoryReservation {
     let consumer = MemoryConsumer::new("LateTest");
     consumer.register(keys.task_ctx().memory_pool())
@@ -233,18 +233,15 @@ async fn unique(keys: DataFrame) -> Result<bool> {
         return Ok(false);
     }
     let reservation = reservation(&keys);
-    let Some(all) = each_partition(keys, hashed).await? else {
+    let Some(all) = hashes_of(keys, &reservation).await? else {
         return Ok(false);
     };
     for part in 0..PARTS {
-        let rows: usize = all.iter().map(|(parts, _)| parts[part].len()).sum();
-        reservation.try_resize(rows * SLOT)?;
-        let mut seen = HashTable::with_capacity(rows);
-        for hash in all.iter().flat_map(|(parts, _)| &parts[part]) {
-            if !add(&mut seen, *hash) {
-                return Ok(false);
-            }
+        let (_, differ) = table_of(&all, part, &reservation)?;
+        if !differ {
+            return Ok(false);
         }
+        reservation.free();
     }
     Ok(true)
 }
@@ -255,22 +252,16 @@ async fn found(keys: DataFrame, others: DataFrame) -> Result<bool> {
         return Ok(false);
     }
     let reservation = reservation(&others);
-    let Some(all) = each_partition(others, hashed).await? else {
+    let Some(all) = hashes_of(others, &reservation).await? else {
         return Ok(false);
     };
-    let mut tables = Vec::with_capacity(PARTS);
-    for part in 0..PARTS {
-        let rows: usize = all.iter().map(|(parts, _)| parts[part].len()).sum();
-        reservation.try_grow(rows * SLOT)?;
-        let mut table = HashTable::with_capacity(rows);
-        for hash in all.iter().flat_map(|(parts, _)| &parts[part]) {
-            add(&mut table, *hash);
-        }
-        tables.push(table);
-    }
+    let tables = (0..PARTS).map(|part| {
+        let (table, _) = table_of(&all, part, &reservation)?;
+        Ok(table)
+    });
+    let tables = Arc::new(tables.collect::<Result<Vec<_>>>()?);
     drop(all);
-    let tables = Arc::new(tables);
-    let look_up = move |rows, reservation| are_in(Arc::clone(&tables), rows, reservation);
+    let look_up = |rows| are_in(Arc::clone(&tables), rows);
     Ok(each_partition(keys, look_up).await?.is_some())
 }
 
@@ -289,19 +280,41 @@ fn add(table: &mut HashTable<u128>, hash: u128) -> bool {
     }
 }
 
+/// The hashes of one part, and whether they all differ.
+fn table_of(
+    all: &[Hashes],
+    part: usize,
+    reservation: &MemoryReservation,
+) -> Result<(HashTable<u128>, bool)> {
+    let rows = all.iter().map(|hashes| hashes.parts[part].len()).sum();
+    reservation.try_grow(rows * SLOT)?;
+    let (mut table, mut differ) = (HashTable::with_capacity(rows), true);
+    for hash in all.iter().flat_map(|hashes| &hashes.parts[part]) {
+        differ &= add(&mut table, *hash);
+    }
+    Ok((table, differ))
+}
+
+/// The hashes of all keys, partition by partition; `None` if a key is null.
+async fn hashes_of(
+    keys: DataFrame,
+    reservation: &MemoryReservation,
+) -> Result<Option<Vec<Hashes>>> {
+    each_partition(keys, |rows| hashed(rows, reservation.new_empty())).await
+}
+
 /// What `of` says of each partition of `keys`; `None` if it says nothing of one.
 async fn each_partition<T, F>(
     keys: DataFrame,
-    of: impl Fn(SendableRecordBatchStream, MemoryReservation) -> F,
-) -> Result<Option<Vec<(T, MemoryReservation)>>>
+    of: impl Fn(SendableRecordBatchStream) -> F,
+) -> Result<Option<Vec<T>>>
 where
     T: Send + 'static,
-    F: Future<Output = Result<Known<T>>> + Send + 'static,
+    F: Future<Output = Result<Option<T>>> + Send + 'static,
 {
-    let reservation = reservation(&keys);
     let mut tasks = JoinSet::new();
     for rows in keys.execute_stream_partitioned().await? {
-        tasks.spawn(of(rows, reservation.new_empty()));
+        tasks.spawn(of(rows));
     }
     let mut all = Vec::new();
     while let Some(ended) = tasks.join_next().await {
@@ -318,32 +331,34 @@ where
 async fn hashed(
     mut rows: SendableRecordBatchStream,
     reservation: MemoryReservation,
-) -> Result<Known<Parts>> {
+) -> Result<Option<Hashes>> {
     let mut keys = Keys::default();
-    let mut parts = vec![Vec::new(); PARTS];
+    let mut all = Hashes {
+        parts: vec![Vec::new(); PARTS],
+        reservation,
+    };
     while let Some(batch) = rows.try_next().await? {
         let Some(hashes) = keys.hashes(&batch)? else {
             return Ok(None);
         };
         for hash in hashes {
-            let part: &mut Vec<u128> = &mut parts[part_of(hash)];
+            let part = &mut all.parts[part_of(hash)];
             if part.len() == part.capacity() {
                 let more = part.len().max(CHUNK);
-                reservation.try_grow(more * size_of::<u128>())?;
+                all.reservation.try_grow(more * size_of::<u128>())?;
                 part.reserve_exact(more);
             }
             part.push(hash);
         }
     }
-    Ok(Some((parts, reservation)))
+    Ok(Some(all))
 }
 
 /// Whether the keys of one partition are in `tables`.
 async fn are_in(
     tables: Arc<Vec<HashTable<u128>>>,
     mut rows: SendableRecordBatchStream,
-    reservation: MemoryReservation,
-) -> Result<Known<()>> {
+) -> Result<Option<()>> {
     let mut keys = Keys::default();
     while let Some(batch) = rows.try_next().await? {
         let Some(mut hashes) = keys.hashes(&batch)? else {
@@ -357,7 +372,7 @@ async fn are_in(
             return Ok(None);
         }
     }
-    Ok(Some(((), reservation)))
+    Ok(Some(()))
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::exec::LateAggregateExec;
-use super::join::{LeftJoin, beneath, group_of};
+use super::join::{beneath, group_of};
 use super::numbering::Numbering;
 use super::of_key::Joined;
 use super::plan::AggregatePlan;
 use super::spec::{Output, Spec, Value};
 use crate::operators::sessionize::late::emit::Function;
+use crate::operators::sessionize::late::left_join::LeftJoin;
 use crate::operators::sessionize::late::narrow::{
     indexes, moved, over, repeatable, shifted,
 };
@@ -52,17 +53,18 @@ impl LateAggregateExec {
     pub(crate) fn in_place_of_join(
         node: &Arc<dyn ExecutionPlan>,
     ) -> Result<Option<ProjectionExec>> {
-        let Some(join) = LeftJoin::of(node) else {
+        let join = LeftJoin::of(node).filter(LeftJoin::gives_both_sides);
+        let Some(join) = join else {
             return Ok(None);
         };
-        let (sessions, left) = beneath(join.left)?;
+        let (sessions, left) = beneath(join.rows)?;
         let Some(sessions) = sessions.downcast_ref::<Self>() else {
             return Ok(None);
         };
         if sessions.joined.is_some() || sessions.numbering.is_some() {
             return Ok(None);
         }
-        let (by_key, right) = beneath(join.right)?;
+        let (by_key, right) = beneath(join.others)?;
         // of a session that is joined to nothing, what is made of columns would not be null
         let as_they_are = right.iter().all(|e| e.is::<Column>());
         if !as_they_are || left.iter().any(is_volatile) {

@@ -6,43 +6,13 @@ use datafusion::arrow::compute::SortOptions;
 use datafusion::common::{JoinType, NullEquality, Result};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::joins::{HashJoinExec, JoinOn, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{JoinOn, SortMergeJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::of_key::Joined;
 use super::spec::{Output, Value};
 use crate::operators::sessionize::late::narrow::below_projections;
-
-/// A left join on columns that are equal and not null, and on nothing else.
-pub(super) struct LeftJoin<'a> {
-    pub(super) left: &'a Arc<dyn ExecutionPlan>,
-    pub(super) right: &'a Arc<dyn ExecutionPlan>,
-    pub(super) on: &'a JoinOn,
-}
-
-impl<'a> LeftJoin<'a> {
-    /// `None` if the node is none, or gives other columns than both sides'.
-    pub(super) fn of(node: &'a Arc<dyn ExecutionPlan>) -> Option<Self> {
-        let (join, plain) = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-            let plain = join.join_type == JoinType::Left
-                && join.null_equality == NullEquality::NullEqualsNothing
-                && join.filter.is_none()
-                && join.projection.is_none()
-                && join.fetch().is_none();
-            let (left, right, on) = (&join.left, &join.right, &join.on);
-            (Self { left, right, on }, plain)
-        } else {
-            let join = node.downcast_ref::<SortMergeJoinExec>()?;
-            let plain = join.join_type == JoinType::Left
-                && join.null_equality == NullEquality::NullEqualsNothing
-                && join.filter.is_none();
-            let (left, right, on) = (&join.left, &join.right, &join.on);
-            (Self { left, right, on }, plain)
-        };
-        plain.then_some(join)
-    }
-}
 
 /// The columns of a plan as expressions over another one.
 pub(super) type Columns = Vec<Arc<dyn PhysicalExpr>>;
