@@ -5,11 +5,11 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 use datafusion_sessionize::Stores;
@@ -46,10 +46,10 @@ impl RunObserver for Printer {
     }
 }
 
-/// The local file system, with the bytes that were read from it.
+/// The local file system, with the bytes that were read from it, by folder.
 #[derive(Debug, Clone, Default)]
 struct Counting {
-    read: Arc<AtomicU64>,
+    read: Arc<Mutex<BTreeMap<String, u64>>>,
     store: Arc<LocalFileSystem>,
 }
 
@@ -87,7 +87,12 @@ impl ObjectStore for Counting {
         let got = self.store.get_opts(location, options).await?;
         if !head {
             let bytes = got.range.end - got.range.start;
-            self.read.fetch_add(bytes, Ordering::Relaxed);
+            let mut parts: Vec<_> = location.parts().collect();
+            parts.pop();
+            let of = parts.iter().rev().take(2).rev();
+            let folder = of.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>();
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            *read.entry(folder.join("/")).or_default() += bytes;
         }
         Ok(got)
     }
@@ -217,9 +222,14 @@ async fn build(lake: &Path, tables: &Path) -> Result<Cost, Box<dyn Error>> {
             run(tasks, engine.clone(), context.clone(), Arc::new(Printer)).await;
         println!("  {}", summary_line(&results));
     }
+    let cpu = cpu_seconds()? - started;
+    let read = store.read.lock().unwrap_or_else(PoisonError::into_inner);
+    for (folder, bytes) in read.iter().filter(|(_, bytes)| **bytes > 0) {
+        println!("  {bytes:>12} bytes of {folder}");
+    }
     Ok(Cost {
-        cpu: cpu_seconds()? - started,
-        bytes: store.read.load(Ordering::Relaxed),
+        cpu,
+        bytes: read.values().sum(),
     })
 }
 

@@ -8,5 +8,5 @@ pub(crate) use connected_components::ConnectedComponentsExec;
 #[cfg(feature = "runner")]
 pub(crate) use sessionize::{ColumnSource, KeptColumns, KeyHasher, Others};
 pub(crate) use sessionize::{
-    LateAggregateExec, LateSessionizeExec, SessionizeExec, Windows, ready,
+    LateAggregateExec, LateSessionizeExec, SessionizeExec, Windows, narrowed, ready,
 };

@@ -16,7 +16,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::config::SessionizeOptions;
-use crate::operators::{LateAggregateExec, LateSessionizeExec, Windows, ready};
+use crate::operators::{LateAggregateExec, LateSessionizeExec, Windows, narrowed, ready};
 
 /// Puts the operators in.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ impl PhysicalOptimizerRule for FinishLateOperators {
         plan: Arc<dyn ExecutionPlan>,
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        ready(plan)
+        narrowed(ready(plan)?)
     }
 
     fn name(&self) -> &'static str {

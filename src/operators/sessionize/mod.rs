@@ -23,4 +23,4 @@ mod run;
 pub(crate) use exec::SessionizeExec;
 #[cfg(feature = "runner")]
 pub(crate) use late::{ColumnSource, KeptColumns, KeyHasher, Others};
-pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Windows, ready};
+pub(crate) use late::{LateAggregateExec, LateSessionizeExec, Windows, narrowed, ready};

@@ -5,6 +5,7 @@ mod alike;
 mod drops;
 mod groups;
 mod joined;
+mod narrowed;
 mod scarce;
 
 use std::collections::BTreeMap;

@@ -11,10 +11,12 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::execution_plan::{
     CardinalityEffect, ChildrenPropertiesMode, EmissionType, apply_expression_roots,
+    reset_plan_states,
 };
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics,
 };
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -42,8 +44,20 @@ pub(crate) struct LateSessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     /// There once the plan around is final.
     pass: Option<Arc<Pass>>,
+    /// Whether the metrics of the pass are shown here, not by another one that shares it.
+    shows_pass: bool,
+    /// What it was before the plan around asked for fewer columns. The shape is over the
+    /// input of that.
+    whole: Option<Whole>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+}
+
+/// An operator with all columns, and where those of a narrower one are among them.
+#[derive(Debug, Clone)]
+struct Whole {
+    exec: Arc<LateSessionizeExec>,
+    columns: Vec<usize>,
 }
 
 impl LateSessionizeExec {
@@ -98,8 +112,7 @@ impl LateSessionizeExec {
     /// The function that `expression` is the column of; `None` if it is none.
     pub(super) fn output(&self, expression: &Arc<dyn PhysicalExpr>) -> Option<&Output> {
         let column = expression.downcast_ref::<Column>()?;
-        let width = self.input.schema().fields().len();
-        self.outputs.get(column.index().checked_sub(width)?)
+        self.outputs.get(column.index().checked_sub(self.width())?)
     }
 
     fn new(
@@ -123,6 +136,8 @@ impl LateSessionizeExec {
             outputs,
             input,
             pass: None,
+            shows_pass: false,
+            whole: None,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
@@ -135,7 +150,8 @@ impl LateSessionizeExec {
         };
         let window = self.shape.over(&input)?;
         let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
-        ready.pass = Some(passes.of(window, &ready.metrics)?);
+        let (pass, is_new) = passes.of(window)?;
+        (ready.pass, ready.shows_pass) = (Some(pass), is_new);
         Ok(Some(ready))
     }
 
@@ -144,7 +160,7 @@ impl LateSessionizeExec {
         &self,
         columns: Vec<ProjectionExpr>,
     ) -> Result<(Arc<dyn ExecutionPlan>, Vec<ProjectionExpr>)> {
-        let width = self.input.schema().fields().len();
+        let width = self.width();
         let needed = indexes(columns.iter().map(|column| &column.expr));
         let outputs = needed.iter().filter(|index| **index >= width);
         let outputs: Vec<_> = outputs.map(|index| &self.outputs[index - width]).collect();
@@ -160,15 +176,52 @@ impl LateSessionizeExec {
         let outputs = outputs.iter().map(|output| output.moved(&kept));
         let outputs = outputs.collect::<Result<_>>()?;
         let mut narrow = Self::new(Arc::clone(&self.shape), outputs, input)?;
-        narrow.pass = self.pass.clone();
+        narrow.pass.clone_from(&self.pass);
+        narrow.shows_pass = self.shows_pass;
         kept.extend(needed.into_iter().filter(|index| *index >= width));
-        Ok((Arc::new(narrow), moved_columns(&columns, &kept)?))
+        let columns = moved_columns(&columns, &kept)?;
+        narrow.whole = Some(match &self.whole {
+            None => Whole {
+                exec: Arc::new(self.clone()),
+                columns: kept,
+            },
+            Some(whole) => Whole {
+                exec: Arc::clone(&whole.exec),
+                columns: kept.iter().map(|index| whole.columns[*index]).collect(),
+            },
+        });
+        Ok((Arc::new(narrow), columns))
+    }
+
+    /// How many columns its rows have before it adds to them.
+    pub(super) fn width(&self) -> usize {
+        self.input.schema().fields().len()
+    }
+
+    /// The same columns of the operator with all of them; `None` if it has them.
+    pub(super) fn widened(&self) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(Whole { exec, columns }) = &self.whole else {
+            return Ok(None);
+        };
+        let whole = Arc::clone(exec) as Arc<dyn ExecutionPlan>;
+        let columns = named(columns, &whole);
+        Ok(Some(Arc::new(ProjectionExec::try_new(columns, whole)?)))
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
         let outputs = self.outputs.clone();
-        let new = Self::new(Arc::clone(&self.shape), outputs, input)?;
+        let mut new = Self::new(Arc::clone(&self.shape), outputs, input)?;
         if self.pass.is_none() {
+            return Ok(new);
+        }
+        if let Some(Whole { exec, columns }) = &self.whole {
+            // the narrow pass reads more than the input has: the same anew
+            let exec = exec.with_input(reset_plan_states(Arc::clone(&exec.input))?)?;
+            (new.pass, new.shows_pass) = (exec.pass.clone(), exec.shows_pass);
+            new.whole = Some(Whole {
+                exec: Arc::new(exec),
+                columns: columns.clone(),
+            });
             return Ok(new);
         }
         match new.ready(&mut Passes::default())? {
@@ -271,7 +324,13 @@ impl ExecutionPlan for LateSessionizeExec {
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        let mut metrics = self.metrics.clone_inner();
+        if let Some(pass) = self.pass.as_ref().filter(|_| self.shows_pass) {
+            for metric in pass.metrics().clone_inner().iter() {
+                metrics.push(Arc::clone(metric));
+            }
+        }
+        Some(metrics)
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {

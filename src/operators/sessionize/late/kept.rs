@@ -22,7 +22,7 @@ use super::exec::LateSessionizeExec;
 use super::narrow::{
     Through, below_filter, below_projections, inlined, named, project, repeatable,
 };
-use super::ready::ready;
+use super::ready::{ready, widened};
 
 /// What a plan gives, as columns of Parquet files and columns that it makes.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ fn is_sure(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
 /// `plan`, whose scans leave no rows out because a column is null there: the filter above does
 /// that too, and row groups without any value are few.
 fn unpruned(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let unpruned = Arc::clone(plan).transform_up(|node| {
+    let unpruned = widened(Arc::clone(plan))?.transform_up(|node| {
         let source = node.downcast_ref::<DataSourceExec>();
         let files = source.and_then(|s| s.data_source().downcast_ref::<FileScanConfig>());
         let parquet = files.and_then(|f| f.file_source().downcast_ref::<ParquetSource>());

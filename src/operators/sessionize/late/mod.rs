@@ -50,7 +50,7 @@ pub(crate) use entries::KeyHasher;
 pub(crate) use exec::LateSessionizeExec;
 #[cfg(feature = "runner")]
 pub(crate) use kept::{ColumnSource, KeptColumns};
-pub(crate) use ready::ready;
+pub(crate) use ready::{narrowed, ready};
 pub(crate) use window::Windows;
 
 /// What the tasks give, in the order they were spawned; the first error ends the others.

@@ -40,21 +40,17 @@ struct Started {
 pub(crate) struct Passes(Vec<Arc<Pass>>);
 
 impl Passes {
-    /// The pass of a window: that of one alike, or a new one.
-    pub(super) fn of(
-        &mut self,
-        window: Window,
-        metrics: &ExecutionPlanMetricsSet,
-    ) -> Result<Arc<Pass>> {
+    /// The pass of a window: that of one alike, or a new one, and which of both.
+    pub(super) fn of(&mut self, window: Window) -> Result<(Arc<Pass>, bool)> {
         for pass in &self.0 {
             if pass.window.is_like(&window)? {
                 pass.shared.store(true, Ordering::Relaxed);
-                return Ok(Arc::clone(pass));
+                return Ok((Arc::clone(pass), false));
             }
         }
-        let pass = Arc::new(Pass::new(window, metrics.clone()));
+        let pass = Arc::new(Pass::new(window));
         self.0.push(Arc::clone(&pass));
-        Ok(pass)
+        Ok((pass, true))
     }
 }
 
@@ -69,13 +65,17 @@ pub(super) enum Known {
 }
 
 impl Pass {
-    fn new(window: Window, metrics: ExecutionPlanMetricsSet) -> Self {
+    fn new(window: Window) -> Self {
         Self {
             window,
             shared: AtomicBool::new(false),
             started: Mutex::default(),
-            metrics,
+            metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    pub(super) fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
     }
 
     /// The narrow pass, which is running for all who ask or starts now.

@@ -1,0 +1,95 @@
+//! The wide pass reads what the plan around it asks for, and no key or order beside it.
+
+use super::*;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+
+/// What is asked for, and the columns of the files that are not.
+const QUERIES: [(&str, &[&str]); 4] = [
+    ("select count(*) from ({})", &["visitor", "t", "payload", "id", "number"]),
+    ("select count(*), sum(copy) from ({})", &["visitor", "t", "payload", "id", "number"]),
+    ("select max(payload), sum(number) from ({})", &["visitor", "t", "id"]),
+    (
+        "select payload, session_number(t) over (partition by visitor order by t, id) as n
+         from ({})",
+        &["id", "number"],
+    ),
+];
+
+const DEDUPLICATED: &str = "
+    select * from (
+        select *, row_number() over (partition by number, visitor order by t desc, payload, id)
+            as copy
+        from events
+    )
+    where copy = 1";
+
+fn all(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Arc<dyn ExecutionPlan>>) {
+    found.push(Arc::clone(plan));
+    plan.children()
+        .into_iter()
+        .for_each(|child| all(child, found));
+}
+
+#[tokio::test]
+async fn no_column_is_read_that_nobody_asks_for() {
+    for (seed, (sql, unread)) in QUERIES.into_iter().enumerate() {
+        let mut draws = ChaCha8Rng::seed_from_u64(seed as u64);
+        let events = events(&mut draws);
+        let sql = sql.replace("{}", DEDUPLICATED);
+        let (plan, _) = same_as_standard(&events, &sql, &mut draws).await;
+        let scan = plan
+            .lines()
+            .find(|line| line.contains("DataSourceExec"))
+            .unwrap();
+        println!("{plan}");
+        // none are shown where none are read
+        let columns = scan
+            .split_once("projection=[")
+            .map_or("", |(_, columns)| columns);
+        let read: Vec<_> = columns.split(']').next().unwrap().split(", ").collect();
+        let needless: Vec<_> = unread.iter().filter(|c| read.contains(c)).collect();
+        assert!(needless.is_empty(), "{needless:?} of {read:?}\n{plan}");
+    }
+}
+
+/// A plan that was narrowed runs again, as the recursive part of a query does, and its
+/// metrics are those of one run.
+#[tokio::test]
+async fn a_narrow_plan_runs_again() {
+    let events = events(&mut ChaCha8Rng::seed_from_u64(3));
+    let run = Run {
+        operator: true,
+        partitions: 2,
+        batch: 100,
+        memory: Memory::Unbounded,
+    };
+    let context = context(&events, run).await;
+    for (sql, _) in QUERIES {
+        let sql = sql.replace("{}", DEDUPLICATED);
+        let (expected, ..) = rows(&context, &sql).await;
+        let plan = context
+            .sql(&sql)
+            .await
+            .unwrap()
+            .create_physical_plan()
+            .await
+            .unwrap();
+        let again = reset_plan_states(Arc::clone(&plan)).unwrap();
+        for plan in [&plan, &again] {
+            let batches = collect(Arc::clone(plan), context.task_ctx()).await.unwrap();
+            let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(found, expected.len());
+            let mut nodes = Vec::new();
+            all(plan, &mut nodes);
+            for node in nodes
+                .iter()
+                .filter(|node| node.name() == "LateSessionizeExec")
+            {
+                let metrics = node.metrics().unwrap();
+                let read = metrics.sum_by_name("narrow_reads").unwrap().as_usize();
+                assert_eq!(read, 1, "{metrics}");
+                assert!(metrics.output_rows().unwrap() > 0, "{metrics}");
+            }
+        }
+    }
+}
