@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -29,6 +30,12 @@ const TIED: &str = "
         first_value(t order by number nulls first, payload, id desc),
         last_value(visitor order by number nulls first, payload, id desc)
     from events group by number";
+
+/// A single value, as of the pack's visitors.
+const ONE: &str = "
+    select visitor, last_value(payload order by t, id) filter (where number is not null),
+        min(t), max(t), count(distinct number)
+    from events where payload <> 'yy' group by visitor";
 
 /// Sessions of rows that a window numbers.
 pub(super) const SESSIONS: &str = "
@@ -78,12 +85,78 @@ async fn groups_are_those_of_the_standard_operator() {
         println!("seed {seed}");
         let mut draws = ChaCha8Rng::seed_from_u64(1000 + seed);
         let events = events(&mut draws);
-        for sql in [GROUPS, TIED, SESSIONS, SESSION_IDS, COUNTED] {
+        for sql in [GROUPS, TIED, ONE, SESSIONS, SESSION_IDS, COUNTED] {
             let (plan, _) = same_as_standard(&events, sql, &mut draws).await;
             assert_eq!(plan.matches("LateAggregateExec").count(), 1, "{plan}");
             let sessions = [SESSIONS, SESSION_IDS, COUNTED].contains(&sql);
             assert_eq!(plan.contains("groups=sessions"), sessions, "{plan}");
         }
+    }
+}
+
+/// Where a key has many rows and one value is picked of them, rows are not sorted by it.
+#[tokio::test]
+async fn few_groups_are_not_sorted() {
+    for (visitors, sorted) in [(1, false), (30, false), (2000, true), (9000, true)] {
+        let rows = 9000;
+        let columns: [(&str, ArrayRef); 4] = [
+            (
+                "visitor",
+                Arc::new(Int64Array::from_iter_values(
+                    (0..rows).map(|row| row % visitors),
+                )),
+            ),
+            (
+                "t",
+                Arc::new(TimestampMillisecondArray::from_iter_values(
+                    (0..rows).map(|row| (row * 7919) % rows),
+                )),
+            ),
+            ("id", Arc::new(Int64Array::from_iter_values(0..rows))),
+            ("payload", Arc::new(Int64Array::from_iter_values(0..rows))),
+        ];
+        let folder = TempDir::new().unwrap();
+        for file in 0..3 {
+            let batch = RecordBatch::try_from_iter(columns.clone()).unwrap();
+            write(&folder.path().join(format!("{file}.parquet")), &batch);
+        }
+        let events = Events { folder };
+        for (values, sorted) in [
+            ("last_value(id order by t, payload), count(*)", sorted),
+            (
+                "last_value(id order by t), first_value(id order by t),
+                 last_value(payload order by t), first_value(payload order by t)",
+                true,
+            ),
+        ] {
+            let sql = format!("select visitor, {values} from events group by visitor");
+            let (operator, batch, memory) = (true, 1000, Memory::Unbounded);
+            let run = Run {
+                operator,
+                partitions: 2,
+                batch,
+                memory,
+            };
+            let context = context(&events, run).await;
+            let frame = context.sql(&sql).await.unwrap();
+            let plan = frame.create_physical_plan().await.unwrap();
+            let found = collect(Arc::clone(&plan), context.task_ctx())
+                .await
+                .unwrap();
+            let groups: usize = found.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(groups, usize::try_from(visitors).unwrap());
+            let late = late_aggregate(&plan).unwrap();
+            let reads = late.metrics().unwrap().sum_by_name("narrow_reads");
+            let reads = reads.map_or(0, |reads| reads.as_usize());
+            assert_eq!(reads, usize::from(sorted), "{visitors} visitors: {sql}");
+        }
+    }
+}
+
+fn late_aggregate(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    match plan.name() {
+        "LateAggregateExec" => Some(Arc::clone(plan)),
+        _ => plan.children().into_iter().find_map(late_aggregate),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The narrow pass: keys and times of all rows, sorted part by part.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ use super::{exhausted, joined, side_by_side};
 
 /// How many parts are held at least: with fewer, rows would be read too often.
 const FEWEST_PARTS: usize = PARTS / 16;
+
+/// Rows that are looked at to tell whether keys are few, and how many of them a key has then.
+const SAMPLE: usize = 64 * 1024;
+const ROWS_A_KEY: usize = 8;
 
 /// A key and an order over rows that can be read again.
 #[derive(Debug, Clone)]
@@ -88,6 +93,22 @@ impl Keyed {
             order: Order::new(options[0]),
             ties,
         })
+    }
+
+    /// Whether the first rows have few keys for their number. Keys that are met again and again
+    /// stay in a processor's cache, so that rows need not be sorted to be with theirs.
+    pub(super) async fn has_few_keys(&self, context: &Arc<TaskContext>) -> Result<bool> {
+        let mut rows = self.columns.execute(0, Arc::clone(context))?;
+        let (mut hasher, mut seen, mut read) = (KeyHasher::default(), HashSet::new(), 0);
+        while read < SAMPLE
+            && let Some(batch) = rows.next().await.transpose()?
+        {
+            let [hashes, _] =
+                hasher.hash(&batch.columns()[..self.keys], batch.num_rows())?;
+            seen.extend(hashes.iter().copied());
+            read += batch.num_rows();
+        }
+        Ok(seen.len() * ROWS_A_KEY < read)
     }
 
     /// What `work` gives of each part of the rows, sorted, in no order, and the addresses of

@@ -36,6 +36,9 @@ use crate::operators::sessionize::late::narrow::{indexes, moved_columns, repeata
 use crate::operators::sessionize::late::pass::PassMetrics;
 use crate::operators::spill::Disk;
 
+/// How many values must be picked for two passes to cost less than one, however few the groups.
+const MANY: usize = 4;
+
 /// An aggregation that picks first and last rows, or whose groups are sessions.
 ///
 /// Its input gives the same rows in the same order in every run.
@@ -153,9 +156,25 @@ impl LateAggregateExec {
         }
     }
 
+    /// Whether DataFusion's own operators are faster where there are few groups: rows are
+    /// sorted for fewer values than it takes to pay for that.
+    fn is_for_many_groups(&self) -> bool {
+        let picks = self.outputs.iter().map(|output| &output.value);
+        let picks = picks.filter(|v| matches!(v, Value::Pick { .. })).count();
+        let sessions = self.plan.as_ref().is_some_and(|p| p.sessions.is_some());
+        picks < MANY && !sessions
+    }
+
     /// The same by DataFusion's own operators, which go to disk where they must.
     fn standard(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut standard = single(&self.standard, &self.input)?;
+        self.over_standard(single(&self.standard, &self.input)?)
+    }
+
+    /// What it makes of the rows of the aggregation.
+    fn over_standard(
+        &self,
+        mut standard: Arc<dyn ExecutionPlan>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         if let Some((joined, input)) = &self.joined {
             standard = joined.to(standard, single(&joined.standard, input)?)?;
         }
@@ -186,6 +205,35 @@ fn properties(outputs: &[Output], input: &Arc<dyn ExecutionPlan>) -> PlanPropert
         EmissionType::Final,
         input.boundedness(),
     )
+}
+
+/// An aggregation in two steps, the first of which all threads share: few groups cost it least.
+fn in_two_steps(
+    of: &AggregateExec,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if input.output_partitioning().partition_count() == 1 {
+        return single(of, input);
+    }
+    let functions = || of.aggr_expr().to_vec();
+    let first = AggregateExec::try_new(
+        AggregateMode::Partial,
+        Arc::new(of.group_expr().clone()),
+        functions(),
+        of.filter_expr().to_vec(),
+        Arc::clone(input),
+        of.input_schema(),
+    )?;
+    let groups = first.group_expr().as_final();
+    let parts = Arc::new(CoalescePartitionsExec::new(Arc::new(first)));
+    Ok(Arc::new(AggregateExec::try_new(
+        AggregateMode::Final,
+        Arc::new(groups),
+        functions(),
+        vec![None; of.aggr_expr().len()],
+        parts,
+        of.input_schema(),
+    )?))
 }
 
 /// An aggregation in one step.
@@ -311,6 +359,11 @@ impl ExecutionPlan for LateAggregateExec {
         };
         let (this, schema) = (self.clone(), self.schema());
         let rows = async move {
+            let plan = &run.plan.keyed;
+            if this.is_for_many_groups() && plan.has_few_keys(&context).await? {
+                let standard = in_two_steps(&this.standard, &this.input)?;
+                return this.over_standard(standard)?.execute(0, context);
+            }
             match run.rows().await {
                 Err(error) if exhausted(&error) => this.standard()?.execute(0, context),
                 rows => rows,

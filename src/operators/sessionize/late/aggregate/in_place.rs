@@ -24,12 +24,9 @@ use crate::operators::sessionize::late::narrow::{
 use crate::operators::sessionize::late::order::by;
 use crate::operators::sessionize::late::window::{Shape, Windows};
 
-/// How many values must be picked for two passes to cost less than one.
-const MANY: usize = 4;
-
 impl LateAggregateExec {
     /// The operator in place of an aggregation that ends in `last`; `None` if it cannot give
-    /// the same, or would not give it sooner.
+    /// the same.
     pub(crate) fn in_place_of(last: &AggregateExec) -> Result<Option<Self>> {
         let Some((spec, outputs, standard)) = Spec::of(last)? else {
             return Ok(None);
@@ -37,11 +34,8 @@ impl LateAggregateExec {
         let Some(input) = repeatable(standard.input())? else {
             return Ok(None);
         };
-        let picks = outputs.iter().map(|output| &output.value);
-        let picks = picks.filter(|v| matches!(v, Value::Pick { .. })).count();
-        match AggregatePlan::new(&spec, &outputs, &input, None, None)? {
-            Some(plan) if plan.sessions.is_some() || picks >= MANY => {}
-            _ => return Ok(None),
+        if AggregatePlan::new(&spec, &outputs, &input, None, None)?.is_none() {
+            return Ok(None);
         }
         let (spec, standard) = (Arc::new(spec), Arc::new(standard));
         let input = Arc::clone(standard.input());
