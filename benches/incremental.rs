@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use chrono::Utc;
 use datafusion_sessionize::Stores;
 use datafusion_sessionize::generate::{GenerateOptions, generate};
@@ -53,6 +55,31 @@ struct Counting {
     store: Arc<LocalFileSystem>,
 }
 
+impl Counting {
+    /// Prints what was read of each folder, and gives the sum.
+    fn show(&self) -> u64 {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lake, others): (Vec<_>, Vec<_>) = read
+            .iter()
+            .partition(|(folder, _)| folder.starts_with("lake/"));
+        let lake: u64 = lake.into_iter().map(|(_, bytes)| *bytes).sum();
+        println!("  {lake:>12} bytes of the lake");
+        for (folder, bytes) in others {
+            println!("  {bytes:>12} bytes of {folder}");
+        }
+        read.values().sum()
+    }
+
+    fn count(&self, location: &StorePath, bytes: u64) {
+        let mut parts: Vec<_> = location.parts().collect();
+        parts.pop();
+        let of = parts.iter().rev().take(2).rev();
+        let folder = of.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        *read.entry(folder.join("/")).or_default() += bytes;
+    }
+}
+
 impl fmt::Display for Counting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "counting {}", self.store)
@@ -87,14 +114,20 @@ impl ObjectStore for Counting {
         let got = self.store.get_opts(location, options).await?;
         if !head {
             let bytes = got.range.end - got.range.start;
-            let mut parts: Vec<_> = location.parts().collect();
-            parts.pop();
-            let of = parts.iter().rev().take(2).rev();
-            let folder = of.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>();
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            *read.entry(folder.join("/")).or_default() += bytes;
+            self.count(location, bytes);
         }
         Ok(got)
+    }
+
+    /// No more than is asked for: by default, what lies between ranges is read as well.
+    async fn get_ranges(
+        &self,
+        location: &StorePath,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
+        let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+        self.count(location, bytes);
+        self.store.get_ranges(location, ranges).await
     }
 
     fn delete_stream(
@@ -223,13 +256,9 @@ async fn build(lake: &Path, tables: &Path) -> Result<Cost, Box<dyn Error>> {
         println!("  {}", summary_line(&results));
     }
     let cpu = cpu_seconds()? - started;
-    let read = store.read.lock().unwrap_or_else(PoisonError::into_inner);
-    for (folder, bytes) in read.iter().filter(|(_, bytes)| **bytes > 0) {
-        println!("  {bytes:>12} bytes of {folder}");
-    }
     Ok(Cost {
         cpu,
-        bytes: read.values().sum(),
+        bytes: store.show(),
     })
 }
 
