@@ -1,6 +1,8 @@
 //! The wide pass reads what the plan around it asks for, and no key or order beside it.
 
 use super::*;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::config::ConfigOptions;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 
 /// What is asked for, and the columns of the files that are not.
@@ -28,6 +30,14 @@ fn all(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Arc<dyn ExecutionPlan>>) {
     plan.children()
         .into_iter()
         .for_each(|child| all(child, found));
+}
+
+/// Rows as text, in no order.
+fn shown(batches: &[RecordBatch]) -> Vec<String> {
+    let text = pretty_format_batches(batches).unwrap().to_string();
+    let mut rows: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
+    rows.sort_unstable();
+    rows
 }
 
 #[tokio::test]
@@ -74,11 +84,23 @@ async fn a_narrow_plan_runs_again() {
             .create_physical_plan()
             .await
             .unwrap();
+        let first = collect(Arc::clone(&plan), context.task_ctx())
+            .await
+            .unwrap();
         let again = reset_plan_states(Arc::clone(&plan)).unwrap();
-        for plan in [&plan, &again] {
+        // as a planner does that sends plans through the rules once more
+        let mut twice = Arc::clone(&plan);
+        for rule in context.state().physical_optimizers() {
+            if rule.name() == "finish_late_operators" {
+                twice = rule.optimize(twice, &ConfigOptions::default()).unwrap();
+            }
+        }
+        assert!(!Arc::ptr_eq(&twice, &plan));
+        for plan in [&again, &twice] {
             let batches = collect(Arc::clone(plan), context.task_ctx()).await.unwrap();
             let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
             assert_eq!(found, expected.len());
+            assert_eq!(shown(&batches), shown(&first));
             let mut nodes = Vec::new();
             all(plan, &mut nodes);
             for node in nodes

@@ -16,6 +16,7 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics,
 };
+#[cfg(feature = "runner")]
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -148,6 +149,9 @@ impl LateSessionizeExec {
         let Some(input) = repeatable(&self.input)? else {
             return Ok(None);
         };
+        if self.whole.is_some() {
+            return self.with_input(input).map(Some);
+        }
         let window = self.shape.over(&input)?;
         let mut ready = Self::new(Arc::clone(&self.shape), self.outputs.clone(), input)?;
         let (pass, is_new) = passes.of(window)?;
@@ -199,13 +203,15 @@ impl LateSessionizeExec {
     }
 
     /// The same columns of the operator with all of them; `None` if it has them.
+    #[cfg(feature = "runner")]
     pub(super) fn widened(&self) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(Whole { exec, columns }) = &self.whole else {
             return Ok(None);
         };
         let whole = Arc::clone(exec) as Arc<dyn ExecutionPlan>;
         let columns = named(columns, &whole);
-        Ok(Some(Arc::new(ProjectionExec::try_new(columns, whole)?)))
+        let columns = ProjectionExec::try_new(columns, whole)?;
+        Ok(Some(Arc::new(columns)))
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
