@@ -115,3 +115,35 @@ async fn a_narrow_plan_runs_again() {
         }
     }
 }
+
+/// Plans of all kinds around rows that are narrowed.
+const AROUND: [&str; 12] = [
+    "select count(*) from ({}) where number > 1 and payload = 'x'",
+    "select upper(payload), copy + 1 from ({}) where id % 3 = 0",
+    "select payload || payload, payload from ({})",
+    "select a.payload, count(*) from ({}) a join ({}) b on a.id = b.id group by a.payload",
+    "select payload from ({}) union all select visitor from ({})",
+    "select count(*) from events where id in (select id from ({}))",
+    "select payload from ({}) order by t, id limit 7",
+    "select n, count(*) from (select row_number() over (partition by payload order by t, id)
+        as n, visitor from ({})) group by n",
+    "select session_id(visitor, t) over (partition by visitor order by t, id) as s from ({})
+        where number is not null",
+    "select max(copies) from (select visitor, count(*) as copies from ({}) group by visitor)",
+    "select payload, last_value(number order by t, id) from ({}) group by payload",
+    "with d as ({}) select (select count(*) from d), (select max(payload) from d)",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_around_narrow_rows_give_the_same() {
+    for seed in 0..5 {
+        println!("seed {seed}");
+        let mut draws = ChaCha8Rng::seed_from_u64(500 + seed);
+        let events = events(&mut draws);
+        for sql in AROUND {
+            let sql = sql.replace("{}", DEDUPLICATED);
+            let (plan, _) = same_as_standard(&events, &sql, &mut draws).await;
+            assert!(plan.contains("LateSessionizeExec"), "{plan}");
+        }
+    }
+}
